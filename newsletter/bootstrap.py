@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
@@ -28,11 +29,12 @@ from newsletter.mailers import (
 )
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
-from newsletter.rubrics.folder import RubricFolder
+from newsletter.rubrics.catalog import RubricCatalog
+from newsletter.rubrics.folder import RubricFolder, RubricSource
 from newsletter.scorers import DRAFTERS, SCORERS, Drafter, Scorer
 from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
 from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue
-from newsletter.store import Store
+from newsletter.store import Store, reader_rubrics
 from newsletter.store.rate_limits import SharedRequestQueue
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         renderer=Renderer(site_info(settings)),
         links=links(settings),
         sender=identity.sender_of(settings),
-        rubrics=folder,
+        rubrics=catalog(settings, folder, store),
         settings=settings,
         clock=now,
         mailbox=ImapMailbox(settings) if settings.imap_url.get_secret_value() else None,
@@ -154,6 +156,13 @@ def rubrics(settings: Settings) -> RubricFolder:
     folder = RubricFolder(settings.rubrics_dir)
     folder.require_any()
     return folder
+
+
+def catalog(settings: Settings, folder: RubricFolder, store: Store) -> RubricSource:
+    """The files of the folder, and the rubrics of readers if these are turned on."""
+    if not settings.reader_rubrics:
+        return folder
+    return RubricCatalog(folder, partial(reader_rubrics.changed_texts, store))
 
 
 def build_source(settings: Settings, store: Store) -> PaperSource:

@@ -191,6 +191,12 @@ class Settings(BaseSettings):
     monthly_budget_usd: Decimal | None = Field(
         None, ge=0, le=1_000_000, description="use dollars per month, like 20"
     )
+    reader_rubrics: int = Field(
+        0, ge=0, le=100, description="use how many rubrics a reader may write; 0 turns it off"
+    )
+    reader_rubric_budget_usd: Decimal = Field(
+        Decimal("0.03"), ge=0, le=10_000, description="use dollars per rubric and day, like 0.03"
+    )
     scoring_concurrency: int = Field(8, ge=1, le=256, description="use a number from 1 to 256")
     scoring_mode: Literal["auto", "now", "batch"] = Field(
         "auto", description="use auto, now or batch"
@@ -332,6 +338,11 @@ class Settings(BaseSettings):
     def budget_nanos(self) -> int:
         """The budget of one rubric and day."""
         return int(self.budget_usd * NANOS_PER_DOLLAR)
+
+    @property
+    def reader_rubric_budget_nanos(self) -> int:
+        """The budget of one reader rubric and day."""
+        return int(self.reader_rubric_budget_usd * NANOS_PER_DOLLAR)
 
     @property
     def monthly_budget_nanos(self) -> int | None:

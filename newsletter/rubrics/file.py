@@ -15,6 +15,7 @@ import yaml
 
 from newsletter.domain.categories import is_known, nearest
 from newsletter.domain.model import Criterion, Rubric
+from newsletter.domain.reader_rubrics import NAME_REFUSED, is_reader_rubric
 from newsletter.domain.sanitize import NEVER_MEANT
 from newsletter.errors import OperatorError
 
@@ -210,6 +211,8 @@ def load(path: Path) -> Rubric:
     faults = _Faults(path.name)
     if not SLUG.fullmatch(path.stem):
         faults.add(1, "name the file in a-z, 0-9 and '-', at most 64 characters, and .md")
+    if is_reader_rubric(path.stem):
+        faults.add(1, NAME_REFUSED)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -8,10 +8,12 @@ needs no restart.
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.rubrics.file import RubricError, load
 
 if TYPE_CHECKING:
@@ -34,7 +36,25 @@ class _File:
     faults: tuple[str, ...] = ()
 
 
-class RubricFolder(Mapping[str, "Rubric"]):
+class RubricSource(Mapping[str, "Rubric"]):
+    """Rubrics by slug, from a place where they may change."""
+
+    @abstractmethod
+    def reread(self) -> None:
+        """Look again whether they changed."""
+
+    @property
+    @abstractmethod
+    def faults(self) -> dict[str, tuple[str, ...]]:
+        """What is wrong with rubrics that are not among these, by slug."""
+
+    @property
+    @abstractmethod
+    def of_operator(self) -> RubricFolder:
+        """The rubric files alone, without what readers wrote."""
+
+
+class RubricFolder(RubricSource):
     """The rubrics that can be read, by slug; `faults` are what is wrong with the other files."""
 
     def __init__(self, folder: Path) -> None:
@@ -48,6 +68,10 @@ class RubricFolder(Mapping[str, "Rubric"]):
     def faults(self) -> dict[str, tuple[str, ...]]:
         """By slug, each fault with its file and line."""
         return {path.stem: file.faults for path, file in self._files.items() if file.faults}
+
+    @property
+    def of_operator(self) -> RubricFolder:
+        return self
 
     def reread(self) -> None:
         """Look at the folder again; it may be gone, and then it holds nothing."""
@@ -92,19 +116,24 @@ def no_rubric(folder: Path) -> str:
 
 
 def reread(rubrics: Mapping[str, Rubric]) -> None:
-    """Look again where these come from; what comes from no folder stays as it is."""
-    if isinstance(rubrics, RubricFolder):
+    """Look again where these come from; what comes from nowhere stays as it is."""
+    if isinstance(rubrics, RubricSource):
         rubrics.reread()
+
+
+def of_operator(rubrics: Mapping[str, Rubric]) -> Mapping[str, Rubric]:
+    """These without the rubrics that readers wrote."""
+    return rubrics.of_operator if isinstance(rubrics, RubricSource) else rubrics
 
 
 def faults_of(rubrics: Mapping[str, Rubric]) -> Mapping[str, tuple[str, ...]]:
     """What is wrong with rubrics that are not among these, by slug."""
-    return rubrics.faults if isinstance(rubrics, RubricFolder) else {}
+    return rubrics.faults if isinstance(rubrics, RubricSource) else {}
 
 
 def without_file(rubrics: Mapping[str, Rubric], slugs: Iterable[str]) -> list[str]:
     """Those of the slugs for which the folder has no file; what comes from no folder lacks none."""
-    if not isinstance(rubrics, RubricFolder):
+    if not isinstance(rubrics, RubricSource):
         return []
     return sorted(set(slugs) - rubrics.keys() - rubrics.faults.keys())
 
@@ -115,7 +144,9 @@ def why_missing(rubrics: Mapping[str, Rubric], slug: str) -> str:
         more = len(faults) - MOST_SHOWN
         shown = "; ".join(faults[:MOST_SHOWN])
         return f"{shown}; and {more} more" if more > 0 else shown
-    where = f" in {rubrics.folder}" if isinstance(rubrics, RubricFolder) else ""
+    if is_reader_rubric(slug):
+        return f"the reader rubric {slug} is paused, deleted or turned off"
+    where = f" in {rubrics.of_operator.folder}" if isinstance(rubrics, RubricSource) else ""
     return f"{slug}.md is not there{where}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import case, delete, func, select, update
 
 from newsletter.domain.mail import EventKind, SubscriberState, state_of
-from newsletter.store import inbound, suppressions, votes
+from newsletter.store import inbound, reader_rubrics, suppressions, votes
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, paper_lookup, subscriber, subscription
 
@@ -167,6 +167,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
     for subscription_id, rubric in tx.execute(read).all():
         suppressions.suppress_rubric(tx, email, rubric, "erasure", now)
         votes.erase(tx, subscription_id)
+    reader_rubrics.erase(tx, subscriber_id)
     blank = {"email": "", "email_key": f"erased {subscriber_id}", "email_hash": "", "name": ""}
     erased = {"state_reason": "erased", "state_at": now}
     active = SubscriberState.ACTIVE.value

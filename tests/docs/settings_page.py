@@ -24,6 +24,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "model": "Model that scores papers",
         "budget_usd": "Highest cost of one rubric a day, reserved before each call",
         "monthly_budget_usd": "Highest cost of the service a month",
+        "reader_rubric_budget_usd": "Highest cost of one rubric of a reader's own a day",
         "scoring_concurrency": "Scoring calls in flight at once",
         "prompt_version": "Version of the scoring prompt; another one scores every paper anew",
         "second_opinion": "Score papers around the cut a second time",
@@ -65,6 +66,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "timezone": "Time zone of subscribers who have not chosen one",
         "send_at": "Send time of subscribers who have not chosen one",
         "rubrics_dir": "Folder of rubric files",
+        "reader_rubrics": "Rubrics of their own that each reader may write on the web",
     },
     "Papers": {
         "source": "Source of papers",

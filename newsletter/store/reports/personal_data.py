@@ -17,6 +17,8 @@ from newsletter.store.tables import (
     inbound,
     inbound_body,
     metadata,
+    reader_rubric,
+    reader_rubric_version,
     subscriber,
     subscription,
 )
@@ -53,6 +55,9 @@ def _query(table: Table, subscriber_id: str, email: str) -> Any:  # noqa: ANN401
     if table is inbound_body:
         bodies = select(inbound.c.body_id).where(inbound.c.subscription_id.in_(mine))
         return select(table).where(inbound_body.c.id.in_(bodies))
+    if table is reader_rubric_version:
+        own = select(reader_rubric.c.slug).where(reader_rubric.c.subscriber_id == subscriber_id)
+        return select(table).where(table.c.slug.in_(own)).order_by(table.c.slug, table.c.version)
     values: dict[str, Any] = {
         "subscriber_id": [subscriber_id],
         "subscription_id": mine,

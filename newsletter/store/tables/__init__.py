@@ -30,6 +30,11 @@ from newsletter.store.tables.papers import (
     paper_news,
     paper_version,
 )
+from newsletter.store.tables.reader_rubrics import (
+    reader_rubric,
+    reader_rubric_change,
+    reader_rubric_version,
+)
 from newsletter.store.tables.scoring import call, month_cost, score
 from newsletter.store.tables.subscribers import (
     erasure,
@@ -78,6 +83,9 @@ __all__ = [
     "paper_news",
     "paper_version",
     "ping",
+    "reader_rubric",
+    "reader_rubric_change",
+    "reader_rubric_version",
     "reply_answer",
     "rubric_suppression",
     "saved_paper",

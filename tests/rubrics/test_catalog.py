@@ -1,0 +1,126 @@
+"""Files and reader rubrics together: every process sees the same, and one fault stays one fault."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event, update
+
+from newsletter.domain.mail import Subscription
+from newsletter.domain.reader_rubrics import NAME_REFUSED, PausedBy
+from newsletter.rubrics.catalog import RubricCatalog
+from newsletter.rubrics.folder import RubricFolder, faults_of, of_operator, why_missing
+from newsletter.store import reader_rubrics, subscriptions
+from newsletter.store.tables import reader_rubric_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from newsletter.store import Store
+
+NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
+ANN = "a" * 32
+TEXT = """---
+title: My stars
+categories: [astro-ph.GA]
+public: true
+---
+
+## Criteria
+
+1. Dwarf galaxies
+   - Relevant: their stars.
+"""
+
+
+def saved(store: Store, text: str = TEXT, reader: str = ANN) -> str:
+    with store.begin() as tx:
+        slug = reader_rubrics.create(tx, reader, text, NOW, limit=100)
+        version = reader_rubrics.submit(tx, slug, NOW)
+        assert version is not None
+        reader_rubrics.confirm(tx, slug, version, NOW)
+    return slug
+
+
+@pytest.fixture
+def catalog(store: Store, tmp_path: Path) -> RubricCatalog:
+    (tmp_path / "rubrics").mkdir()
+    (tmp_path / "rubrics" / "models.md").write_text(TEXT, encoding="utf-8")
+    with store.begin() as tx:
+        subscriptions.insert_new(tx, Subscription(ANN, "ann@example.org", "models"), NOW)
+    folder = RubricFolder(tmp_path / "rubrics")
+    return RubricCatalog(folder, partial(reader_rubrics.changed_texts, store))
+
+
+def test_reader_rubrics_follow_the_files_and_are_never_public(
+    store: Store, catalog: RubricCatalog
+) -> None:
+    assert list(catalog) == ["models"]
+    slug = saved(store)
+    catalog.reread()
+    assert list(catalog) == ["models", slug]
+    assert catalog["models"].public
+    assert not catalog[slug].public
+    assert catalog[slug].fingerprint == catalog["models"].fingerprint
+    assert list(of_operator(catalog)) == ["models"]
+    assert [one.slug for one in catalog.values()] == ["models", slug]
+
+
+def test_pause_and_delete_take_a_rubric_out(store: Store, catalog: RubricCatalog) -> None:
+    slug = saved(store)
+    for change in (reader_rubrics.pause, reader_rubrics.resume):
+        with store.begin() as tx:
+            assert change(tx, slug, PausedBy.OPERATOR, NOW)
+        catalog.reread()
+        assert (slug in catalog) == (change is reader_rubrics.resume)
+    with store.begin() as tx:
+        reader_rubrics.delete(tx, slug, NOW)
+    catalog.reread()
+    assert slug not in catalog
+    assert slug in why_missing(catalog, slug)
+
+
+def test_a_new_version_is_read_and_an_unchanged_one_is_not(
+    store: Store, catalog: RubricCatalog
+) -> None:
+    kept, changed = saved(store), saved(store)
+    catalog.reread()
+    before = catalog[kept]
+    statements: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    catalog.reread()
+    assert [one for one in statements if one != "BEGIN"] == [
+        "SELECT reader_rubric_change.number \nFROM reader_rubric_change"
+    ]
+    with store.begin() as tx:
+        reader_rubrics.save_draft(tx, changed, TEXT.replace("My stars", "Other stars"), NOW)
+        version = reader_rubrics.submit(tx, changed, NOW)
+        catalog.reread()
+        assert catalog[changed].title == "My stars", "not before it is confirmed"
+        assert version is not None
+        reader_rubrics.confirm(tx, changed, version, NOW)
+    catalog.reread()
+    assert catalog[changed].title == "Other stars"
+    assert catalog[kept] is before
+
+
+def test_a_broken_text_is_a_fault_of_its_rubric_alone(store: Store, catalog: RubricCatalog) -> None:
+    bad, good = saved(store), saved(store)
+    with store.begin() as tx:
+        mine = reader_rubric_version.c.slug == bad
+        tx.execute(update(reader_rubric_version).where(mine).values(text="no rubric at all"))
+    catalog.reread()
+    assert set(catalog) == {"models", good}
+    assert set(faults_of(catalog)) == {bad}
+    assert not faults_of(of_operator(catalog))
+    assert "front matter" in why_missing(catalog, bad)
+
+
+def test_a_file_with_the_name_of_a_reader_rubric_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "own-abcdefghijkl.md").write_text(TEXT, encoding="utf-8")
+    folder = RubricFolder(tmp_path)
+    assert not folder
+    assert NAME_REFUSED in why_missing(folder, "own-abcdefghijkl")

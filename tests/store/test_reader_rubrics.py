@@ -1,0 +1,210 @@
+"""Reader rubrics in the database: a draft counts for nothing until the mailed link confirms it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+
+from newsletter.domain.mail import SubscriberState, Subscription
+from newsletter.domain.reader_rubrics import (
+    Confirmation,
+    PausedBy,
+    ReaderRubricState,
+    VersionState,
+    is_reader_rubric,
+    new_slug,
+)
+from newsletter.store import reader_rubrics, subscribers, subscriptions
+from newsletter.store.reports.personal_data import stored_about
+from newsletter.store.tables import reader_rubric, reader_rubric_version
+
+if TYPE_CHECKING:
+    from newsletter.store import Store
+
+NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+ANN, BOB = "a" * 32, "b" * 32
+
+
+@pytest.fixture
+def readers(store: Store) -> Store:
+    for key in (ANN, BOB):
+        with store.begin() as tx:
+            one = Subscription(key, f"{key[0]}@example.org", "models")
+            subscriptions.insert_new(tx, one, NOW)
+    return store
+
+
+def create(store: Store, text: str = "one", reader: str = ANN, limit: int = 3) -> str:
+    with store.begin() as tx:
+        return reader_rubrics.create(tx, reader, text, NOW, limit=limit)
+
+
+def save(store: Store, slug: str, text: str = "") -> int:
+    """Submit the draft, or this text, and confirm it; return its version."""
+    with store.begin() as tx:
+        if text:
+            assert reader_rubrics.save_draft(tx, slug, text, LATER)
+        version = reader_rubrics.submit(tx, slug, LATER)
+        assert version is not None
+        confirmed = reader_rubrics.confirm(tx, slug, version, LATER)
+        assert confirmed in (Confirmation.FIRST, Confirmation.CHANGED)
+    return version
+
+
+def states(store: Store, slug: str) -> list[tuple[int, str, str]]:
+    with store.read() as tx:
+        return [(one.version, one.text, one.state) for one in reader_rubrics.versions(tx, slug)]
+
+
+def active(store: Store) -> dict[tuple[str, int], str]:
+    with store.read() as tx:
+        return reader_rubrics.load_active(tx)
+
+
+def test_slugs_are_own_and_twelve_letters() -> None:
+    assert new_slug(bytes(16)) == "own-aaaaaaaaaaaa"
+    made = {new_slug(bytes([n]) * 16) for n in range(200)}
+    assert len(made) == 200
+    assert all(is_reader_rubric(one) and len(one) == 16 for one in made)
+    assert not is_reader_rubric("models")
+
+
+def test_a_rubric_is_active_once_its_link_was_confirmed(readers: Store) -> None:
+    slug = create(readers)
+    assert not active(readers)
+    with readers.begin() as tx:
+        version = reader_rubrics.submit(tx, slug, NOW)
+        assert version == 1
+        assert reader_rubrics.submit(tx, slug, LATER) == 1, "repeated: the same version"
+        assert reader_rubrics.confirm(tx, slug, 1, LATER) is Confirmation.FIRST
+        number = reader_rubrics.change_number(tx)
+        assert reader_rubrics.confirm(tx, slug, 1, LATER) is Confirmation.REPEATED
+        assert reader_rubrics.change_number(tx) == number
+    assert active(readers) == {(slug, 1): "one"}
+    with readers.read() as tx:
+        [own] = [one for one in subscriptions.of_subscriber(tx, ANN) if one.rubric == slug]
+        [known] = reader_rubrics.of_reader(tx, ANN)
+    assert own.state is SubscriberState.ACTIVE
+    assert "link" in own.consent
+    assert known.state is ReaderRubricState.ACTIVE
+
+
+def test_an_edit_counts_when_it_is_confirmed_and_keeps_the_old_text(readers: Store) -> None:
+    slug = create(readers)
+    save(readers, slug)
+    with readers.begin() as tx:
+        reader_rubrics.save_draft(tx, slug, "two", LATER)
+        reader_rubrics.submit(tx, slug, LATER)
+        reader_rubrics.save_draft(tx, slug, "three", LATER)
+        reader_rubrics.save_draft(tx, slug, "thr33", LATER)
+    assert active(readers) == {(slug, 1): "one"}
+    with readers.begin() as tx:
+        assert reader_rubrics.submit(tx, slug, LATER) == 3
+        assert reader_rubrics.confirm(tx, slug, 2, LATER) is Confirmation.REPLACED
+        assert reader_rubrics.confirm(tx, slug, 3, LATER) is Confirmation.CHANGED
+        assert reader_rubrics.confirm(tx, slug, 1, LATER) is Confirmation.REPLACED
+        assert reader_rubrics.submit(tx, slug, LATER) is None
+    assert states(readers, slug) == [
+        (3, "thr33", VersionState.ACTIVE),
+        (2, "two", VersionState.OLD),
+        (1, "one", VersionState.OLD),
+    ]
+    assert active(readers) == {(slug, 3): "thr33"}
+
+
+def test_known_texts_are_not_loaded_again(readers: Store) -> None:
+    first, second = create(readers), create(readers, "two", BOB)
+    save(readers, first)
+    save(readers, second)
+    with readers.read() as tx:
+        found = reader_rubrics.load_active(tx, {(first, 1)})
+    assert found == {(first, 1): "", (second, 1): "two"}
+
+
+def test_a_reader_has_so_many_rubrics_and_one_draft(readers: Store) -> None:
+    first = create(readers, limit=2)
+    assert create(readers, "again", limit=2) == first, "one draft a reader"
+    assert states(readers, first) == [(1, "again", VersionState.DRAFT)]
+    save(readers, first)
+    save(readers, create(readers, limit=2))
+    with pytest.raises(reader_rubrics.TooManyRubrics):
+        create(readers, limit=2)
+    assert create(readers, reader=BOB, limit=2), "of one reader alone"
+
+
+def test_twenty_old_versions_are_kept(readers: Store) -> None:
+    slug = create(readers)
+    for number in range(23):
+        save(readers, slug, f"text {number}")
+    kept = [version for version, _, _ in states(readers, slug)]
+    assert kept == list(range(23, 2, -1))
+
+
+def test_the_operators_pause_and_the_readers_are_two(readers: Store) -> None:
+    slug = create(readers)
+    with readers.begin() as tx:
+        assert not reader_rubrics.pause(tx, slug, PausedBy.OPERATOR, NOW), "a draft"
+    save(readers, slug)
+    with readers.begin() as tx:
+        assert reader_rubrics.pause(tx, slug, PausedBy.READER, NOW)
+        assert reader_rubrics.pause(tx, slug, PausedBy.OPERATOR, NOW, "too dear")
+    with readers.begin() as tx:
+        assert reader_rubrics.resume(tx, slug, PausedBy.READER, NOW)
+        assert not reader_rubrics.resume(tx, slug, PausedBy.READER, NOW)
+        one = reader_rubrics.by_slug(tx, slug)
+        assert one is not None
+        assert (one.state, one.paused_by) == (ReaderRubricState.PAUSED, (PausedBy.OPERATOR,))
+        assert one.reason == "too dear"
+    assert not active(readers)
+    with readers.begin() as tx:
+        assert reader_rubrics.resume(tx, slug, PausedBy.OPERATOR, NOW)
+    assert active(readers) == {(slug, 1): "one"}
+
+
+def test_deleting_ends_the_subscription(readers: Store) -> None:
+    slug = create(readers)
+    save(readers, slug)
+    with readers.begin() as tx:
+        assert reader_rubrics.delete(tx, slug, LATER)
+        assert not reader_rubrics.delete(tx, slug, LATER)
+        assert reader_rubrics.confirm(tx, slug, 1, LATER) is Confirmation.GONE
+        assert not reader_rubrics.save_draft(tx, slug, "x", LATER)
+        left = {one.rubric: one.state for one in subscriptions.of_subscriber(tx, ANN)}
+    assert left == {"models": SubscriberState.ACTIVE, slug: SubscriberState.UNSUBSCRIBED}
+
+
+def test_all_texts_are_downloaded_and_erased_with_the_reader(readers: Store) -> None:
+    slug, other = create(readers), create(readers, "Bob's", BOB)
+    save(readers, slug)
+    save(readers, slug, "two")
+    with readers.read() as tx:
+        found = stored_about(tx, ANN)
+    assert [row["text"] for row in found["reader_rubric_version"]] == ["one", "two"]
+    assert [row["slug"] for row in found["reader_rubric"]] == [slug]
+    with readers.begin() as tx:
+        subscribers.erase(tx, ANN, LATER)
+        assert reader_rubrics.confirm(tx, slug, 2, LATER) is Confirmation.GONE
+        for table in (reader_rubric, reader_rubric_version):
+            assert tx.scalars(select(table.c.slug)).all() == [other]
+
+
+def test_who_left_everything_confirms_nothing(readers: Store) -> None:
+    slug = create(readers)
+    with readers.begin() as tx:
+        reader_rubrics.submit(tx, slug, NOW)
+        subscriptions.leave_all(tx, ANN, "reply", NOW)
+        assert reader_rubrics.confirm(tx, slug, 1, LATER) is Confirmation.GONE
+    assert not active(readers)
+
+
+def test_drafts_that_nobody_writes_to_are_deleted(readers: Store) -> None:
+    old, kept = create(readers), create(readers, reader=BOB)
+    with readers.begin() as tx:
+        reader_rubrics.save_draft(tx, kept, "newer", LATER)
+        assert reader_rubrics.delete_old_drafts(tx, LATER) == 1
+        assert tx.scalar(select(func.count()).select_from(reader_rubric)) == 1
+        assert reader_rubrics.by_slug(tx, old) is None
