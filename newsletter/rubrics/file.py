@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -226,8 +226,15 @@ def parse(text: str, slug: str, name: str) -> Rubric:
     return _whole_rubric(slug, text.encode(), _Faults(name))
 
 
+def parse_draft(text: str, slug: str) -> Rubric:
+    """What can be read of an unfinished rubric. Fields with a fault have their default."""
+    faults = _Faults(slug)
+    return _read(slug, _decoded(text.encode(), faults), faults)
+
+
 def _whole_rubric(slug: str, data: bytes, faults: _Faults) -> Rubric:
-    rubric = _parse(slug, _decoded(data, faults), faults)
+    text = _decoded(data, faults)
+    rubric = _read(slug, text, faults) if text or not faults.found else None
     if rubric is None or faults.found:
         raise RubricError(faults.lines())
     return rubric
@@ -248,34 +255,29 @@ def _decoded(data: bytes, faults: _Faults) -> str:
     return text
 
 
-def _parse(slug: str, text: str, faults: _Faults) -> Rubric | None:
-    if faults.found and not text:
-        return None
+def _read(slug: str, text: str, faults: _Faults) -> Rubric:
+    """The rubric, with its defaults in place of what has a fault."""
+    nothing = Rubric(slug, "", (), (), scoring=DEFAULT_SCORING)
     if len(text) > MAX_CHARACTERS:
         faults.add(1, f"{len(text)} characters; a rubric has at most {MAX_CHARACTERS}")
-        return None
+        return nothing
     lines = text.split("\n")
     end = next((n for n, line in enumerate(lines) if n and line.rstrip() == "---"), 0)
     if lines[0].rstrip() != "---" or not end:
         faults.add(1, "the front matter is missing: begin with --- and end it with another ---")
-        return None
+        return nothing
     fields = read_front_matter("\n".join(lines[1:end]), faults.add)
     sections = _sections(lines[end + 1 :], end + 2, faults)
     preface, criteria = _criteria(sections.get("Criteria", []))
     if not criteria:
         faults.add(end + 2, "Criteria: none found; write '## Criteria' and a list 1. 2. 3.")
-    scoring = "\n".join(sections.get("Scoring", [])).strip()
-    keywords = "\n".join(sections.get("Keywords", [])).strip()
-    if faults.found:
-        return None
-    return Rubric(
-        slug=slug,
-        preface=preface,
-        criteria=criteria,
-        scoring=scoring or DEFAULT_SCORING,
-        keywords=keywords,
-        **fields,
-    )
+    read: dict[str, Any] = {
+        "preface": preface,
+        "criteria": criteria,
+        "scoring": "\n".join(sections.get("Scoring", [])).strip() or DEFAULT_SCORING,
+        "keywords": "\n".join(sections.get("Keywords", [])).strip(),
+    }
+    return replace(nothing, **read, **fields)
 
 
 def _sections(lines: list[str], first: int, faults: _Faults) -> dict[str, list[str]]:
