@@ -206,7 +206,7 @@ def show_export(out: str) -> int:
         text = write_subscribers(subscriptions.mailable(tx))
     if left_out := known - served:
         screen(errors=True).print(
-            f"{left_out} who are pending, paused or unsubscribed are not in it"
+            f"not in it: {plural(left_out, 'subscription')}, pending, paused or unsubscribed"
         )
     if out == "-":
         print_raw(text)

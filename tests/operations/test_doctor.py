@@ -588,7 +588,7 @@ def test_readers_of_a_rubric_without_a_file_are_a_failure():
     found = local.readers_found(rubrics, {"stars": 3, "gone": 2, "lost": 1})
     assert (found.state, found.said) == (
         FindingState.FAIL,
-        "no file for gone, lost, with 3 readers",
+        "no file for gone, lost, with 3 subscriptions",
     )
 
 

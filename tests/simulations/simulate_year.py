@@ -12,7 +12,7 @@ import tempfile
 import time as stopwatch
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from multiprocessing import get_context
@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 
 from newsletter.domain.announcements import announcement, following
 from newsletter.domain.mail import WEEKDAYS, WEEKLY
-from newsletter.store import digests
+from newsletter.store import Store, digests
+from tests.fakes.database import own_database
 from tests.simulations.check_replies import check_answers, check_asked, check_votes
 from tests.simulations.wall_clock import SOON, due_by_clock, wall_clock
 from tests.simulations.year import (
@@ -39,7 +40,7 @@ from tests.simulations.year import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 FIRST = date(2025, 10, 1)
 OVERLAP = timedelta(days=7)
@@ -64,10 +65,17 @@ class Findings:
             self.wrong.append(f"{what}: {case}")
 
 
-def simulate(year: Year, folder: Path, *, every_wake: bool = False, http: bool = False) -> Service:
+def simulate(
+    year: Year,
+    folder: Path,
+    *,
+    every_wake: bool = False,
+    http: bool = False,
+    database: str = "",
+) -> Service:
     """Live through the year, waking where something may be due; or at every five minutes."""
     with arxiv_of(year) if http else nullcontext() as fake:
-        service = Service(year, folder, fake)
+        service = Service(year, folder, fake, database=database)
         service.add_readers()
         live(year, service, every_wake=every_wake)
         return service
@@ -388,6 +396,7 @@ class Stretch:
     seed: int
     every_wake: bool
     http: bool
+    database: str
 
 
 @dataclass
@@ -424,10 +433,29 @@ def stretches(first: date, days: int, lives: int) -> list[tuple[date, date]]:
     ]
 
 
+@contextmanager
+def _migrated(server: str) -> Iterator[str]:
+    """The URL of a new database of that server."""
+    with own_database(server) as url:
+        store = Store(url)
+        store.migrate()
+        store.close()
+        yield url
+
+
 def live_through(stretch: Stretch) -> Lived:
     year = Year(stretch.first, stretch.last, stretch.seed)
-    with tempfile.TemporaryDirectory(dir=_quick_place()) as folder:
-        service = simulate(year, Path(folder), every_wake=stretch.every_wake, http=stretch.http)
+    with (
+        tempfile.TemporaryDirectory(dir=_quick_place()) as folder,
+        _migrated(stretch.database) if stretch.database else nullcontext("") as database,
+    ):
+        service = simulate(
+            year,
+            Path(folder),
+            every_wake=stretch.every_wake,
+            http=stretch.http,
+            database=database,
+        )
         found = check(year, service)
         service.close()
     mails = sum(map(len, year.post.boxes.values()))
@@ -445,9 +473,10 @@ def main() -> int:
     parser.add_argument("--lives", type=int, default=2, help="stretches lived side by side")
     parser.add_argument("--every-wake", action="store_true", help="wake at every five minutes")
     parser.add_argument("--http", action="store_true", help="arXiv over HTTP, not in memory")
+    parser.add_argument("--database", default="", metavar="URL", help="a PostgreSQL server")
     given = parser.parse_args()
     parts = [
-        Stretch(first, last, given.seed + number, given.every_wake, given.http)
+        Stretch(first, last, given.seed + number, given.every_wake, given.http, given.database)
         for number, (first, last) in enumerate(stretches(FIRST, given.days, given.lives))
     ]
     started = stopwatch.monotonic()

@@ -445,13 +445,19 @@ class Service:
     """The program over one year's world. May be made anew over the same folder."""
 
     def __init__(
-        self, year: Year, folder: Path, fake: FakeArxiv | None = None, owner: str = ""
+        self,
+        year: Year,
+        folder: Path,
+        fake: FakeArxiv | None = None,
+        owner: str = "",
+        database: str = "",
     ) -> None:
+        """`database` is the URL of a migrated one; without it a SQLite file is made."""
         self.year = year
         self.clock = year.clock
         settings = Settings(
             _env_file=None,
-            database_url=f"sqlite:///{folder / 'year.db'}",
+            database_url=database or f"sqlite:///{folder / 'year.db'}",
             **({"arxiv_api_url": fake.url, "arxiv_rss_url": fake.rss_url} if fake else {}),
             arxiv_delay_seconds=0,
             scorer="local",

@@ -240,16 +240,17 @@ def readers(store: Store | None) -> dict[str, int] | None:
 
 
 def readers_found(rubrics: Collection[str], reading: dict[str, int]) -> Finding:
-    """Purely from the files' names and the counts by rubric."""
+    """Purely from the files' names and the subscriptions by rubric; a reader may have several."""
     lost = [slug for slug in reading if slug not in rubrics]
     if lost:
-        lone = sum(reading[slug] for slug in lost)
-        said = f"no file for {', '.join(sorted(lost))}, with {plural(lone, 'reader')}"
+        lone = plural(sum(reading[slug] for slug in lost), "subscription")
+        said = f"no file for {', '.join(sorted(lost))}, with {lone}"
         return fail("readers", said, "put the file back, or move its readers to another rubric")
     idle = [slug for slug in rubrics if slug not in reading]
     if not reading:
         return warn("readers", "there are none yet", "newsletter subscribers import FILE --consent")
-    said = f"{plural(sum(reading.values()), 'reader')} of {plural(len(reading), 'rubric')}"
+    total = plural(sum(reading.values()), "subscription")
+    said = f"{total} to {plural(len(reading), 'rubric')}"
     if idle:
         return ok("readers", f"{said}; none of {', '.join(sorted(idle))}, which costs nothing")
     return ok("readers", said)
