@@ -7,9 +7,10 @@ and how to write it.
 from __future__ import annotations
 
 import re
-from datetime import time
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING
 
+from newsletter.domain.formatting import long_date
 from newsletter.domain.mail import WEEKDAYS, WEEKLY, Format
 from newsletter.domain.sanitize import strip_invisible
 from newsletter.domain.zone_names import fault_of
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_NAME = 200
 MAX_PAPERS = 500
+LONGEST_PAUSE = 366
+"""Days, for a pause with an end."""
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::00)?")
 DAY_NAMES = dict(
     zip(
@@ -133,6 +136,20 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "max_papers": parse_limit,
     "format": parse_format,
 }
+
+
+def parse_pause_end(cell: str, today: date) -> date:
+    """The day on which mail starts again: tomorrow at the earliest."""
+    first, last = today + timedelta(days=1), today + timedelta(days=LONGEST_PAUSE)
+    try:
+        day = date.fromisoformat(cell.strip())
+    except ValueError:
+        message = f"choose a day, written like {first}"
+        raise ValueError(message) from None
+    if not first <= day <= last:
+        message = f"choose a day from {long_date(first)} to {long_date(last)}"
+        raise ValueError(message)
+    return day
 
 
 def days_in_words(days: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ from functools import cache
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.domain.preferences import LONGEST_PAUSE
 from newsletter.domain.votes import Vote
 from newsletter.inbound.intents import COMMANDS, Intent, parse_intent
 from newsletter.inbound.normalize import plain, strip_pleasantries
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 LONGEST = 400
 """Characters of a line: the longest titles on arXiv have 250."""
-LONGEST_PAUSE = 366
 MAX_VOTES = 40
 SHORTEST_TITLE = 8
 SPACELESS = (("\u0e00", "\u0eff"), ("\u3040", "\u9fff"), ("\uac00", "\ud7a3"))

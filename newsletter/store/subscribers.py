@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
+    from sqlalchemy.sql.selectable import Exists
 
 PAUSE_OVER = "the pause is over"
 
@@ -83,12 +84,12 @@ def pause_until(
 ) -> bool:
     """Pause all mail to a subscriber until then; None: until they resume. Replaces another pause.
 
-    False for a subscriber who is neither active nor paused.
+    False for a subscriber who is neither active nor paused, or who left all rubrics.
     """
-    reads = (SubscriberState.ACTIVE.value, SubscriberState.PAUSED.value)
+    pausable = (SubscriberState.ACTIVE.value, SubscriberState.PAUSED.value)
     done = tx.execute(
         update(subscriber)
-        .where(subscriber.c.id == subscriber_id, subscriber.c.state.in_(reads))
+        .where(subscriber.c.id == subscriber_id, subscriber.c.state.in_(pausable), _reads())
         .values(
             state=SubscriberState.PAUSED.value,
             state_reason=way,
@@ -190,12 +191,16 @@ def _move(
     way: str,
     now: datetime,
 ) -> bool:
-    mine = subscription.c.subscriber_id == subscriber.c.id
-    active = subscription.c.state == SubscriberState.ACTIVE.value
-    reads = select(subscription.c.id).where(mine, active).exists()
     done = tx.execute(
         update(subscriber)
-        .where(subscriber.c.id == subscriber_id, subscriber.c.state == before.value, reads)
+        .where(subscriber.c.id == subscriber_id, subscriber.c.state == before.value, _reads())
         .values(state=after.value, state_reason=way, state_at=now, paused_until=None)
     )
     return done.rowcount == 1
+
+
+def _reads() -> Exists:
+    """Whether a subscriber of an update has a subscription that is neither left nor pending."""
+    mine = subscription.c.subscriber_id == subscriber.c.id
+    active = subscription.c.state == SubscriberState.ACTIVE.value
+    return select(subscription.c.id).where(mine, active).exists()

@@ -7,20 +7,25 @@ rubric; it is looked up among the reader's own.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.responses import Response
 
-from newsletter.domain.formatting import short_date
+from newsletter.domain.formatting import long_date
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import READING, WEEKDAYS, WEEKLY, Format, SubscriberState
 from newsletter.domain.preferences import (
     DAY_NAMES,
+    LONGEST_PAUSE,
+    days_in_words,
     parse_clock,
     parse_format,
     parse_limit,
+    parse_pause_end,
     parse_zone,
 )
+from newsletter.domain.send_times import zone_of
 from newsletter.domain.zone_names import offered
 from newsletter.store import (
     restore_subscriber,
@@ -35,7 +40,7 @@ from newsletter.web.forms import first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from datetime import date
 
     from starlette.requests import Request
 
@@ -49,6 +54,25 @@ FORMATS = {
     Format.BRIEF: "Short excerpts: why it matched and a few sentences of the abstract",
     Format.TITLES: "Titles only",
 }
+FORMAT_NAMES = {
+    Format.FULL: "full abstracts",
+    Format.BRIEF: "short excerpts",
+    Format.TITLES: "titles only",
+}
+FIELD_NAMES = {
+    "rubric": "Topic",
+    "days": "Frequency",
+    "format": "Email content",
+    "max_papers": "Maximum papers per email",
+    "send_at": "Send at or after",
+    "timezone": "Time zone",
+    "until": "Until a day",
+    "sure": "Delete my data",
+}
+"""Each field that may have an error, as its label says."""
+PAUSES = {7: "1 week", 14: "2 weeks", 28: "4 weeks"}
+TOP, DELIVERY, PAUSE, DELETE = "#top", "#delivery", "#pause", "#delete"
+"""Sections of the page; the section of a subscription has the name of its rubric."""
 CHECKS: dict[str, Callable[[str], Any]] = {
     "timezone": parse_zone,
     "send_at": parse_clock,
@@ -78,12 +102,16 @@ class Reader(NamedTuple):
         return [one for one in self.subscriptions if one.state in SHOWN]
 
 
-class Entered(NamedTuple):
-    """A form with errors: the rubric that it is about, its fields, and their errors."""
+class FormResult(NamedTuple):
+    """What became of a form, said in its section: a message, or what was typed and its errors."""
 
-    rubric: str = ""
+    section: str = TOP
+    message: str = ""
     fields: Mapping[str, str] = {}
     errors: Mapping[str, str] = {}
+
+
+NO_FORM = FormResult()
 
 
 def show(site: Site, request: Request) -> Response:
@@ -124,27 +152,30 @@ def _read(site: Site, subscription_id: str) -> Reader | None:
         return Reader(known, found, subscribers.paused_until(tx, known.subscriber_id))
 
 
-def _form_page(
-    site: Site, reader: Reader, *, message: str = "", entered: Entered | None = None
-) -> Response:
-    """The page with the stored values, or with the entered values and their errors."""
-    entered, known, shown = entered or Entered(), reader.known, reader.shown
+def _form_page(site: Site, reader: Reader, result: FormResult = NO_FORM) -> Response:
+    """The page with the stored values, or with what was typed and its errors.
+
+    The section of the form that was sent says what became of it, and gets the focus.
+    """
+    known, shown = reader.known, reader.shown
+    if result.section not in _sections_shown(reader):
+        result = result._replace(section=TOP)
     of_address = {
         "timezone": known.timezone or "",
         "send_at": f"{known.send_at:%H:%M}" if known.send_at else "",
     }
-    until = reader.paused_until
     return site.page(
         "preferences.html",
-        status=422 if entered.errors else 200,
+        status=422 if result.errors else 200,
         title="Your preferences",
         known=known,
-        sections=[_section(site, one, entered) for one in shown],
+        sections=[_section(site, one, result) for one in shown],
         choices=_choices(site, reader),
         addable=_addable(site, reader),
-        values={**of_address, **entered.fields},
-        errors=entered.errors,
-        message=message,
+        values={**of_address, **result.fields},
+        result=result,
+        errors=result.errors,
+        field_names=FIELD_NAMES,
         days=DAY_NAMES,
         formats=FORMATS,
         zones=offered(),
@@ -153,27 +184,63 @@ def _form_page(
         stopped=STOPPED_REASONS.get(known.state, ""),
         waiting=bool(shown) and all(one.state is SubscriberState.PENDING for one in shown),
         unsubscribed=not shown,
-        paused=any(one.state is SubscriberState.PAUSED for one in shown),
-        votes_given=votes_given.preferences_section(site, known),
-        paused_until=short_date(until.date()) if until else "",
+        pause=_pause_section(site, reader, result),
+        votes_given=votes_given.preferences_section(
+            site, known, [one.id for one in reader.subscriptions]
+        ),
     )
 
 
-def _section(site: Site, one: Subscription, entered: Entered) -> dict[str, Any]:
-    """One subscription as the page shows it."""
-    here = entered.rubric == one.rubric
+def _sections_shown(reader: Reader) -> set[str]:
+    """The sections that can say what became of a form."""
+    if reader.known.state in STOPPED_REASONS or not reader.shown:
+        return {DELETE}
+    several = {DELIVERY} if len(reader.shown) > 1 else set()
+    return {DELETE, PAUSE, *several, *(one.rubric for one in reader.shown)}
+
+
+def _section(site: Site, one: Subscription, result: FormResult) -> dict[str, Any]:
+    """One subscription as the page shows it, and what became of its form."""
+    here = result.section == one.rubric
     stored = str(one.max_papers or "")
+    limit = [f"at most {one.max_papers} papers"] if one.max_papers else []
+    comes = days_in_words(one.days)
     return {
         "rubric": one.rubric,
         "title": site.title_of(one.rubric),
+        "summary": ", ".join([comes[0].upper() + comes[1:], FORMAT_NAMES[one.format], *limit]),
         "weekly": one.days == WEEKLY,
         "days": one.days,
         "format": one.format,
-        "max_papers": entered.fields.get("max_papers", stored) if here else stored,
-        "errors": entered.errors if here else {},
+        "max_papers": result.fields.get("max_papers", stored) if here else stored,
+        "errors": result.errors if here else {},
+        "message": result.message if here else "",
+        "open": here and bool(result.errors),
         "waiting": one.state is SubscriberState.PENDING,
         "unsubscribe": site.local_path(site.app.links.unsubscribe_url(one.id)),
     }
+
+
+def _pause_section(site: Site, reader: Reader, result: FormResult) -> dict[str, Any]:
+    """The pause as it is, with the days on which another one may end."""
+    today = _today(site, reader)
+    zone = zone_of(reader.known, site.app.settings.zone)
+    until = reader.paused_until
+    return {
+        "on": any(one.state is SubscriberState.PAUSED for one in reader.shown),
+        "until": long_date(until.astimezone(zone).date()) if until else "",
+        "choices": [
+            (days, name, long_date(today + timedelta(days))) for days, name in PAUSES.items()
+        ],
+        "chosen": result.fields.get("for", "7"),
+        "typed": result.fields.get("until", ""),
+        "first": today + timedelta(days=1),
+        "last": today + timedelta(days=LONGEST_PAUSE),
+    }
+
+
+def _today(site: Site, reader: Reader) -> date:
+    return site.app.clock().astimezone(zone_of(reader.known, site.app.settings.zone)).date()
 
 
 def _choices(site: Site, reader: Reader) -> list[Rubric]:
@@ -195,23 +262,26 @@ def _save(site: Site, reader: Reader, form: Form) -> Response:
     """Save the fields that the form has; the others stay as they are."""
     target = _target(reader, form)
     if target is None:
-        return _form_page(site, reader, message=UNCHANGED)
+        return _form_page(site, reader, FormResult(message=UNCHANGED))
     changes, errors = _checked(target, form)
     if "rubric" in form:
         changes["rubric"] = first(form, "rubric")
         if changes["rubric"] not in {one.slug for one in site.public_rubrics} | {target.rubric}:
             errors["rubric"] = "choose one of the topics"
+    of_address = not SECTION_FIELDS & form.keys() and len(reader.shown) > 1
+    section = DELIVERY if of_address else target.rubric
     if errors:
         fields = {name: first(form, name) for name in ("timezone", "send_at", "max_papers")}
         given = {name: value for name, value in fields.items() if name in form}
-        return _form_page(site, reader, entered=Entered(target.rubric, given, errors))
+        return _form_page(site, reader, FormResult(section, fields=given, errors=errors))
     with site.app.store.begin() as tx:
         kept = subscriptions.set_preferences(tx, target.id, changes, site.app.clock())
     # The reader may have unsubscribed in another window; then nothing is stored.
-    done = kept is not subscribers.SubscriberChange.SUPPRESSED
-    return _stored_page(
-        site, reader, "Saved. The changes apply from the next issue on." if done else UNCHANGED
-    )
+    if kept is subscribers.SubscriberChange.SUPPRESSED:
+        return _stored_page(site, reader, FormResult(section, UNCHANGED))
+    section = DELIVERY if of_address else changes.get("rubric", section)
+    saved = "Saved. The changes apply from the next issue on."
+    return _stored_page(site, reader, FormResult(section, saved))
 
 
 def _target(reader: Reader, form: Form) -> Subscription | None:
@@ -257,27 +327,50 @@ def _add(site: Site, reader: Reader, form: Form) -> Response:
     allowed = {rubric.slug for rubric in _addable(site, reader)}
     known = reader.known
     if slug not in allowed or not reader.shown or known.state in STOPPED_REASONS:
-        return _form_page(site, reader, message=UNCHANGED)
+        return _stored_page(site, reader, FormResult(slug, UNCHANGED))
     consent = f"{WAY} of {now:%Y-%m-%d %H:%M} UTC"
     with site.app.store.begin() as tx:
         suppressions.lift_rubric(tx, known.email, slug)
         if suppressions.reason_for(tx, known.email) is None:
             subscriptions.add(tx, known.subscriber_id, slug, now, consent=consent, way=WAY)
-    return _stored_page(site, reader, f"“{site.title_of(slug)}” is added, from its next issue on.")
+    message = f"“{site.title_of(slug)}” is added, from its next issue on."
+    return _stored_page(site, reader, FormResult(slug, message))
 
 
-def _pause(site: Site, reader: Reader, _form: Form) -> Response:
+def _pause(site: Site, reader: Reader, form: Form) -> Response:
+    """Pause all digests until a day, or until the reader resumes. Replaces another pause."""
+    try:
+        day = _pause_end(_today(site, reader), form)
+    except ValueError as error:
+        fields = {name: first(form, name) for name in ("for", "until")}
+        return _form_page(
+            site, reader, FormResult(PAUSE, fields=fields, errors={"until": str(error)})
+        )
+    zone = zone_of(reader.known, site.app.settings.zone)
+    until = datetime.combine(day, time(), zone).astimezone(UTC) if day else None
+    now, subscriber_id = site.app.clock(), reader.known.subscriber_id
     with site.app.store.begin() as tx:
-        subscribers.pause(tx, reader.known.subscriber_id, WAY, site.app.clock())
+        subscribers.pause_until(tx, subscriber_id, until, WAY, now)
     message = "Paused. You receive no digests until you resume here."
-    return _state_page(site, reader, SubscriberState.PAUSED, message)
+    if day:
+        message = f"Paused. Mails start again by themselves on {long_date(day)}."
+    return _state_page(site, reader, SubscriberState.PAUSED, FormResult(PAUSE, message))
+
+
+def _pause_end(today: date, form: Form) -> date | None:
+    """The day that a form names; None for a pause without end. Raises ValueError."""
+    chosen = first(form, "for")
+    if chosen == "date":
+        return parse_pause_end(first(form, "until"), today)
+    days = next((days for days in PAUSES if str(days) == chosen), 0)
+    return today + timedelta(days) if days else None
 
 
 def _resume(site: Site, reader: Reader, _form: Form) -> Response:
     with site.app.store.begin() as tx:
         subscribers.resume(tx, reader.known.subscriber_id, WAY, site.app.clock())
     message = "Resumed. The next issue includes the best papers that you missed."
-    return _state_page(site, reader, SubscriberState.ACTIVE, message)
+    return _state_page(site, reader, SubscriberState.ACTIVE, FormResult(PAUSE, message))
 
 
 def _resubscribe(site: Site, reader: Reader, _form: Form) -> Response:
@@ -285,7 +378,7 @@ def _resubscribe(site: Site, reader: Reader, _form: Form) -> Response:
         restore_subscriber.undo(tx, reader.known.id, WAY, site.app.clock())
     message = "Welcome back. You will receive the next issue."
     late = "Unsubscribing can be undone for 30 days. Please subscribe again on the front page."
-    return _state_page(site, reader, SubscriberState.ACTIVE, message, late)
+    return _state_page(site, reader, SubscriberState.ACTIVE, FormResult(TOP, message), late)
 
 
 def _download(site: Site, reader: Reader, _form: Form) -> Response:
@@ -305,7 +398,7 @@ def _download(site: Site, reader: Reader, _form: Form) -> Response:
 def _erase(site: Site, reader: Reader, form: Form) -> Response:
     if first(form, "sure") != "yes":
         errors = {"sure": "tick the box to confirm the deletion"}
-        return _form_page(site, reader, entered=Entered(errors=errors))
+        return _form_page(site, reader, FormResult(DELETE, errors=errors))
     with site.app.store.begin() as tx:
         subscribers.erase(tx, reader.known.subscriber_id, site.app.clock())
     return site.notice(
@@ -316,17 +409,21 @@ def _erase(site: Site, reader: Reader, form: Form) -> Response:
 
 
 def _state_page(
-    site: Site, reader: Reader, wanted: SubscriberState, message: str, otherwise: str = UNCHANGED
+    site: Site,
+    reader: Reader,
+    wanted: SubscriberState,
+    result: FormResult,
+    otherwise: str = UNCHANGED,
 ) -> Response:
-    """The page with `message` if a subscription is now as wanted, also after a second press."""
+    """The page with the message if a subscription is now as wanted, also after a second press."""
     now = _read(site, reader.known.id) or reader
     done = any(one.state is wanted for one in now.subscriptions)
-    return _form_page(site, now, message=message if done else otherwise)
+    return _form_page(site, now, result if done else result._replace(message=otherwise))
 
 
-def _stored_page(site: Site, reader: Reader, message: str) -> Response:
+def _stored_page(site: Site, reader: Reader, result: FormResult) -> Response:
     """The page with the values stored now."""
-    return _form_page(site, _read(site, reader.known.id) or reader, message=message)
+    return _form_page(site, _read(site, reader.known.id) or reader, result)
 
 
 def _unknown_link(site: Site) -> Response:

@@ -124,6 +124,7 @@ def _unsubscribed_page(site: Site, known: Subscription) -> Response:
         email=known.email,
         rubric=site.title_of(known.rubric),
         others=_others(site, known),
+        preferences=site.local_path(site.app.links.preferences_url(known.id)),
     )
 
 

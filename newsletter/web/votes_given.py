@@ -13,6 +13,8 @@ from newsletter.store import subscriptions, votes
 from newsletter.web.forms import first
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.responses import Response
@@ -58,13 +60,17 @@ def change(site: Site, request: Request, form: Form) -> Response:
     return _page(site, voter, message)
 
 
-def preferences_section(site: Site, known: Subscription) -> dict[str, Any]:
+def preferences_section(
+    site: Site, known: Subscription, subscription_ids: Sequence[str]
+) -> dict[str, Any]:
     """What `votes_given_link.html` shows on the preferences page."""
     with site.app.store.read() as tx:
         count = votes.count_of(tx, known.subscriber_id)
+        saved = len(votes.reading_list(tx, subscription_ids))
     links = site.app.links
     return {
         "count": count,
+        "saved": saved,
         "url": f"{site.local_path(links.preferences_url(known.id))}/votes",
         "reading_list": site.local_path(links.reading_list_url(known.id)),
     }

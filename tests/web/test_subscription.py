@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -16,7 +16,14 @@ from newsletter.domain.links import TEST_READER, Links, Purpose
 from newsletter.domain.mail import WEEKDAYS, EventKind, Format, SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import find_alerts
-from newsletter.store import events, restore_subscriber, signups, subscriptions, suppressions
+from newsletter.store import (
+    events,
+    restore_subscriber,
+    signups,
+    subscribers,
+    subscriptions,
+    suppressions,
+)
 from newsletter.store.events import Event
 from newsletter.store.reports import monitoring
 from newsletter.store.signups import MAILS_AN_HOUR
@@ -490,6 +497,7 @@ def test_preferences_are_shown_and_saved(site: ServedSite):
         "rubric-stars",
         "format-full",
         "often-days",
+        "for-7",
         *(f"day-{day}" for day in WEEKDAYS),
     }
     saved = site.web.post(path, preferences())
@@ -560,6 +568,55 @@ def test_pause_and_resume(site: ServedSite):
     assert stored(site.store, person).state == SubscriberState.PAUSED
     assert "Resumed" in site.web.post(path, {"action": "resume"}).words
     assert stored(site.store, person).state == SubscriberState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("fields", "until", "said"),
+    [
+        ({"for": "7"}, datetime(2025, 10, 1, 22, tzinfo=UTC), "Thursday, 2 October 2025"),
+        ({"for": "28"}, datetime(2025, 10, 22, 22, tzinfo=UTC), "Thursday, 23 October 2025"),
+        (
+            {"for": "date", "until": "2025-12-14"},
+            datetime(2025, 12, 13, 23, tzinfo=UTC),
+            "Sunday, 14 December 2025",
+        ),
+        ({"for": "open", "until": "2025-12-14"}, None, "until you resume"),
+    ],
+)
+def test_a_pause_ends_at_midnight_of_the_reader(site: ServedSite, fields, until, said: str):
+    person = reader(site.store, timezone="Europe/Berlin")
+    path = preferences_path(person)
+    page = site.web.post(path, {"action": "pause", **fields})
+    assert page.words.count(said) >= 2
+    assert "Paused." in page.soup.find(id="status").text
+    with site.store.read() as tx:
+        assert subscribers.paused_until(tx, person.subscriber_id) == until
+    assert said in site.web.get(path).words
+    with site.store.begin() as tx:
+        subscribers.end_pauses(tx, until or NOW + timedelta(days=400))
+    expected = SubscriberState.ACTIVE if until else SubscriberState.PAUSED
+    assert stored(site.store, person).state == expected
+
+
+@pytest.mark.parametrize("until", ["", "soon", "2025-09-25", "2024-12-14", "2026-09-27"])
+def test_a_pause_to_no_day_of_the_next_year_changes_nothing(site: ServedSite, until: str):
+    person = reader(site.store)
+    page = site.web.post(
+        preferences_path(person), {"action": "pause", "for": "date", "until": until}
+    )
+    assert page.status == 422
+    assert "choose a day" in page.soup.find(id="fault-until").text
+    assert page.soup.find(id="until")["value"] == until
+    assert page.soup.find(id="for-date").has_attr("checked")
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
+
+
+def test_a_pause_can_be_changed_while_it_lasts(site: ServedSite):
+    person = reader(site.store)
+    path = preferences_path(person)
+    site.web.post(path, {"action": "pause"})
+    page = site.web.post(path, {"action": "pause", "for": "14"})
+    assert "Mails start again by themselves on Thursday, 9 October 2025" in page.words
 
 
 def test_a_former_reader_can_resubscribe_on_the_preferences_page(site: ServedSite):
