@@ -9,6 +9,7 @@ from sqlalchemy import case, delete, func, select, update
 
 from newsletter.domain.mail import EventKind, SubscriberState, state_of
 from newsletter.store import inbound, reader_rubrics, suppressions, votes
+from newsletter.store.operator import actions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, paper_lookup, subscriber, subscription
 
@@ -162,6 +163,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
         return False
     suppressions.queue_erasure(tx, email, now)
     inbound.forget(tx, subscriber_id, email)
+    actions.blank(tx, subscriber_id)
     suppressions.suppress(tx, email, Reason.ERASED, "erasure", now)
     columns = subscription.c.id, subscription.c.rubric
     read = select(*columns).where(subscription.c.subscriber_id == subscriber_id)

@@ -20,8 +20,6 @@ from newsletter.web import (
     health,
     home,
     metrics,
-    operator,
-    operator_auth,
     papers,
     preferences,
     reading_list,
@@ -34,6 +32,7 @@ from newsletter.web import (
 )
 from newsletter.web.forms import with_form
 from newsletter.web.middleware import SecurityHeaders, TrustedProxies
+from newsletter.web.operator import auth, log, page, preview, review
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,9 +68,10 @@ PAGES = {
     "/reading-list/{token}/papers.bib": reading_list.bibtex,
     "/reading-list/{token}/feed.xml": reading_list.feed,
     "/why/{token}": why.show,
-    "/operator": operator.show,
-    "/operator/preview/{rubric}": operator.preview,
-    "/operator/preview/{rubric}/mail": operator.preview_mail,
+    "/operator": page.show,
+    "/operator/preview/{rubric}": preview.show,
+    "/operator/log": log.show,
+    "/operator/preview/{rubric}/mail": preview.show_mail,
 }
 MONITORING = {
     "/healthz": health.healthz,
@@ -87,10 +87,11 @@ FORMS = {
     "/vote/{token}": votes.vote,
     "/reading-list/{token}": reading_list.remove,
     "/why/{token}": why.look_up,
-    "/operator/login": operator_auth.log_in,
-    "/operator/logout": operator_auth.log_out,
-    "/operator/replies": operator.answer_reply,
-    "/operator/deliveries": operator.resolve_mail,
+    "/operator/login": auth.log_in,
+    "/operator/logout": auth.log_out,
+    "/operator/replies": review.answer_reply,
+    "/operator/deliveries": review.resolve_mail,
+    "/operator/log/undo": log.undo_action,
 }
 WEBHOOKS = {
     "/hooks/sendgrid/events": webhooks.events,

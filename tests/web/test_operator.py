@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from pydantic import SecretStr
@@ -12,13 +14,15 @@ from sqlalchemy import event, insert, select
 
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import DeliveryState, SubscriberState
-from newsletter.store import Store, alerts, deliveries, leases, operator_sessions
+from newsletter.store import Store, alerts, deliveries, leases
+from newsletter.store.operator import actions, sessions
+from newsletter.store.operator.actions import ActionKind, OperatorAction
 from newsletter.store.reports import operator_views
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
-from newsletter.web.operator import masked
-from newsletter.web.operator_auth import MAX_GUESSES, SESSION_LENGTH, LoginLimiter
+from newsletter.web.operator.auth import MAX_GUESSES, SESSION_LENGTH, LoginLimiter
+from newsletter.web.operator.review import masked
 from tests.fakes import operator_data
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
@@ -39,8 +43,12 @@ from tests.fakes.pages import (
 PASSWORD = "correct horse battery"
 HEADER = "X-Forwarded-User"
 FRIDAY = THURSDAY + timedelta(days=1)
-PAGES = ("/operator", "/operator/preview/stars", "/operator/preview/stars/mail")
-ACTIONS = ("/operator/logout", "/operator/replies", "/operator/deliveries")
+PAGES = (
+    "/operator",
+    "/operator/preview/stars",
+    "/operator/preview/stars/mail",
+)
+ACTIONS = ("/operator/logout", "/operator/replies", "/operator/deliveries", "/operator/log/undo")
 
 
 def operator_app(store, clock=None, public_url="http://127.0.0.1", **given):
@@ -378,7 +386,7 @@ def test_two_logouts_of_one_session_at_once_both_succeed(operator: Operator, sto
     fields = {"token": form_token(operator.get())}
     with ThreadPoolExecutor(1) as pool:
         with store.begin() as tx:
-            operator_sessions.end(tx, name, NOW, SESSION_LENGTH)
+            sessions.end(tx, name, NOW, SESSION_LENGTH)
             second = pool.submit(operator.web.post, "/operator/logout", fields, **operator.headers)
             time.sleep(0.3)
             assert not second.done()
@@ -533,3 +541,25 @@ def test_workers_are_shown_with_their_state(store):
     cells = [[" ".join(cell.text.split()) for cell in row(("th", "td"))] for row in table("tr")]
     assert [(row[0], row[1]) for row in cells[1:]] == [("w2 afar", "alive"), ("w1 here", "silent")]
     assert "No open tasks." in table.text
+
+
+def test_the_log_says_what_was_done_by_whom_and_when(operator: Operator, store):
+    done = OperatorAction(
+        "1" * 32, NOW, "ada", "5e551011", ActionKind.SEND_TEST, "stars <x>", {}, {"state": "x"}
+    )
+    with store.begin() as tx:
+        for number in range(101):
+            actions.record(tx, replace(done, id=f"{number:032x}"))
+    page = operator.get("/operator/log")
+    assert len(page.soup.select("article.card")) == 100
+    card = page.soup.select_one("article.card")
+    assert "Send test mail stars <x> · by ada" in " ".join(card.get_text().split())
+    assert "2025-09-25 06:00 UTC" in card.get_text()
+    assert card.find("form") is None
+    assert len(operator.get("/operator/log?page=2").soup.select("article.card")) == 1
+    for odd in ("0", "-3", "x", "9" * 40, "²"):
+        assert operator.get(f"/operator/log?page={quote(odd)}").status == 200
+    refused = operator.press("/operator/log/undo", id="0" * 32)
+    assert refused.status == 409
+    assert "cannot be undone" in refused.text
+    assert "no such action" in operator.press("/operator/log/undo", id="f" * 32).text

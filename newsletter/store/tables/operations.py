@@ -1,8 +1,11 @@
-"""Alerts, incidents, step durations, digest figures, healthcheck pings, and the database's role."""
+"""Alerts, incidents, step durations, digest figures, healthcheck pings, the database's role,
+and the log of operators' actions.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     Column,
     Date,
     Float,
@@ -88,4 +91,23 @@ origin = Table(
     Column("place", Text, nullable=False),
     Column("at", Moment, nullable=False),
     Column("until", Moment),
+)
+
+# What operators did on their pages (`store/operator/actions.py`). `id` comes from the form, so that
+# a form counts once. `before` and `after` are the state of `subject`, for undo.
+operator_action = Table(
+    "operator_action",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("at", Moment, nullable=False, index=True),
+    Column("operator", Text, nullable=False),
+    Column("session", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("subscriber_id", String(32), index=True),
+    Column("before", JSON, nullable=False),
+    Column("after", JSON, nullable=False),
+    Column("undone_at", Moment),
+    Column("undone_by", Text, nullable=False, server_default=""),
+    Index(None, "subject", "at"),
 )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from newsletter.store import operator_sessions
+from newsletter.store.operator import sessions
 from newsletter.web.forms import first
 from newsletter.web.middleware import by_proxy
 
@@ -38,6 +38,8 @@ MAX_GUESSES, GUESS_REFILL = 10, timedelta(seconds=6)
 """Wrong passwords at once, and the time until one more is allowed; all clients together."""
 OWN_SITE = {"same-origin", "none"}
 LOGIN_TITLE = "Operator login"
+BY_COOKIE = "password login"
+MAX_NAME = 200
 
 
 @dataclass
@@ -67,6 +69,13 @@ class OperatorSession:
 
     name: str
     by_cookie: bool = True
+    operator: str = BY_COOKIE
+    """The name that the log of actions shows: the proxy's, or that they logged in by password."""
+
+    @property
+    def key(self) -> str:
+        """Identifies the session in the log of actions; nobody can log in with it."""
+        return hashlib.sha256(self.name.encode(errors="replace")).hexdigest()[:8]
 
 
 def session(site: Site, request: Request) -> OperatorSession | None:
@@ -75,7 +84,7 @@ def session(site: Site, request: Request) -> OperatorSession | None:
     if not password and not header:
         raise HTTPException(404)
     if header and by_proxy(request) and (named := request.headers.get(header, "").strip()):
-        return OperatorSession(f"{header}: {named}", by_cookie=False)
+        return OperatorSession(f"{header}: {named}", by_cookie=False, operator=named[:MAX_NAME])
     return _by_cookie(site, request.cookies.get(COOKIE, "")) if password else None
 
 
@@ -130,7 +139,7 @@ def log_out(site: Site, request: Request, form: Form) -> Response:
     current = require_csrf_token(site, request, form)
     if current.by_cookie:
         with site.app.store.begin() as tx:
-            operator_sessions.end(tx, current.name, site.app.clock(), SESSION_LENGTH)
+            sessions.end(tx, current.name, site.app.clock(), SESSION_LENGTH)
     response = RedirectResponse(f"{site.prefix}/operator", 303)
     response.delete_cookie(COOKIE, path=f"{site.prefix}/operator")
     return response
@@ -167,7 +176,7 @@ def _by_cookie(site: Site, value: str) -> OperatorSession | None:
     if int(end) <= site.app.clock().timestamp():
         return None
     with site.app.store.read() as tx:
-        return None if operator_sessions.is_ended(tx, name) else OperatorSession(name)
+        return None if sessions.is_ended(tx, name) else OperatorSession(name)
 
 
 def _sealed(name: str, password: str) -> str:

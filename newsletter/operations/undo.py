@@ -1,0 +1,68 @@
+"""Undo of an operator's action: only while its subject is still as the action left it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from newsletter.store.operator import actions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from newsletter.store.operator.actions import ActionKind, OperatorAction
+
+
+class UndoOutcome(StrEnum):
+    """As the log page shows it."""
+
+    UNDONE = "The action was undone"
+    ALREADY = "This action was undone before"
+    CHANGED = "Someone changed this after the action, so undo would overwrite a later change"
+    IMPOSSIBLE = "This action cannot be undone"
+    UNKNOWN = "The log has no such action"
+
+
+class Reversal(NamedTuple):
+    """How one kind of action is undone."""
+
+    state: Callable[[Connection, OperatorAction], Mapping[str, Any]]
+    """The subject now, in the form of the action's `before` and `after`."""
+    revert: Callable[[Connection, OperatorAction, datetime], None]
+    """Bring back `before`."""
+
+
+REVERSALS: dict[ActionKind, Reversal] = {}
+
+
+def is_possible(
+    action: OperatorAction, reversals: Mapping[ActionKind, Reversal] = REVERSALS
+) -> bool:
+    """Whether an action has an undo that was not used. Later changes may still forbid it."""
+    return action.kind in reversals and action.undone_at is None and bool(action.after)
+
+
+def undo(
+    tx: Connection,
+    action_id: str,
+    operator: str,
+    now: datetime,
+    reversals: Mapping[ActionKind, Reversal] = REVERSALS,
+) -> UndoOutcome:
+    actions.lock(tx)
+    action = actions.by_id(tx, action_id)
+    if action is None:
+        return UndoOutcome.UNKNOWN
+    if action.undone_at:
+        return UndoOutcome.ALREADY
+    if not is_possible(action, reversals):
+        return UndoOutcome.IMPOSSIBLE
+    reversal = reversals[action.kind]
+    if reversal.state(tx, action) != action.after:
+        return UndoOutcome.CHANGED
+    reversal.revert(tx, action, now)
+    actions.mark_undone(tx, action_id, operator, now)
+    return UndoOutcome.UNDONE

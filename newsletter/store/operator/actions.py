@@ -1,0 +1,109 @@
+"""The log of what operators did on their pages: recorded with the change, listed, undone once.
+
+An action is recorded in the transaction of its change. Its id comes from the form that was sent, so
+a form that is sent twice is recorded once. `lock` makes operators' changes wait for one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select, text, update
+
+from newsletter.store.tables import operator_action
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection, RowMapping
+
+
+class ActionKind(StrEnum):
+    """What an operator can do on the pages; the log shows these words."""
+
+    ADD_READER = "add reader"
+    EDIT_READER = "edit reader"
+    PAUSE_READER = "pause reader"
+    RESUME_READER = "resume reader"
+    RESTORE_READER = "restore reader"
+    REMOVE_READER = "remove reader"
+    SEND_TEST = "send test mail"
+    ANSWER_REPLY = "answer reply"
+    RESOLVE_MAIL = "resolve mail"
+    SAVE_RUBRIC = "save rubric"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAction:
+    """One change by an operator. `before` and `after` are the state of the subject, as JSON."""
+
+    id: str
+    at: datetime
+    operator: str
+    """The name that a proxy gave, or how they logged in."""
+    session: str
+    kind: ActionKind
+    subject: str
+    """A subscriber's id, a rubric's name, the id of a reply or a mail."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    subscriber_id: str | None = None
+    """The reader whom it was about: it is in their download, and blanked by their erasure."""
+    undone_at: datetime | None = None
+    undone_by: str = ""
+
+
+def lock(tx: Connection) -> None:
+    """Wait for the change of another operator to end. SQLite's write lock does so by itself."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(text("LOCK TABLE operator_action IN EXCLUSIVE MODE"))
+
+
+def record(tx: Connection, action: OperatorAction) -> None:
+    """Add an action to the log. Its id must be new: see `by_id`, after `lock`."""
+    values = {name: getattr(action, name) for name in action.__slots__}
+    tx.execute(insert(operator_action).values({**values, "kind": action.kind.value}))
+
+
+def by_id(tx: Connection, action_id: str) -> OperatorAction | None:
+    query = select(operator_action).where(operator_action.c.id == action_id)
+    row = tx.execute(query).mappings().one_or_none()
+    return _action(row) if row else None
+
+
+def last_of(tx: Connection, subject: str) -> OperatorAction | None:
+    """The newest action on this subject."""
+    query = select(operator_action).where(operator_action.c.subject == subject)
+    newest_first = query.order_by(operator_action.c.at.desc()).limit(1)
+    row = tx.execute(newest_first).mappings().one_or_none()
+    return _action(row) if row else None
+
+
+def newest(tx: Connection, limit: int, offset: int = 0) -> list[OperatorAction]:
+    order = operator_action.c.at.desc(), operator_action.c.id
+    query = select(operator_action).order_by(*order).limit(limit).offset(offset)
+    return [_action(row) for row in tx.execute(query).mappings()]
+
+
+def count(tx: Connection) -> int:
+    return tx.scalar(select(func.count()).select_from(operator_action)) or 0
+
+
+def mark_undone(tx: Connection, action_id: str, operator: str, now: datetime) -> bool:
+    """Record that an action was undone. False if it was undone before, or is unknown."""
+    open_one = (operator_action.c.id == action_id) & operator_action.c.undone_at.is_(None)
+    undone = {"undone_at": now, "undone_by": operator}
+    return tx.execute(update(operator_action).where(open_one).values(undone)).rowcount == 1
+
+
+def blank(tx: Connection, subscriber_id: str) -> None:
+    """Delete what the log holds of a reader, for their erasure; that something was done stays."""
+    of_reader = operator_action.c.subscriber_id == subscriber_id
+    tx.execute(update(operator_action).where(of_reader).values(before={}, after={}))
+
+
+def _action(row: RowMapping) -> OperatorAction:
+    return OperatorAction(**{**row, "kind": ActionKind(row["kind"])})

@@ -1,0 +1,1 @@
+"""The operator's pages: overview, readers, rubrics, review queues, log of actions."""

@@ -1,0 +1,98 @@
+"""The overview: alerts, figures of 30 days, review queues.
+
+Off unless NEWSLETTER_OPERATOR_PASSWORD or NEWSLETTER_OPERATOR_HEADER is set (auth.py).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from newsletter.domain import announcements
+from newsletter.domain.votes import describe_votes
+from newsletter.store import alerts, subscriptions, votes
+from newsletter.store.reports import operator_views
+from newsletter.store.task_queue import read_queue
+from newsletter.web.charts import MonthSummary, summary
+from newsletter.web.operator import auth, review
+from newsletter.web.operator.actions import operator_page
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from newsletter.domain.alerts import OpenAlert
+    from newsletter.web.context import Site
+
+DAYS = 30
+SHOWN_FOR = timedelta(days=DAYS)
+MAX_SHOWN = 25
+"""Maximum rows of each queue; the others follow as these are resolved."""
+
+
+def show(site: Site, request: Request) -> Response:
+    session = auth.session(site, request)
+    if session is None:
+        return auth.login_page(site)
+    newest, last = shown_days(site)
+    with site.app.store.read() as tx:
+        found = operator_views.since(tx, list(site.app.rubrics), last - timedelta(days=DAYS - 1))
+        replies = operator_views.replies(tx, MAX_SHOWN)
+        unknown = operator_views.unknown_deliveries(tx, MAX_SHOWN)
+        open_alerts = alerts.open_alerts(tx)
+        queue = read_queue(tx, site.app.clock())
+        read = subscriptions.count_by_rubric(tx)
+        given = {
+            rubric.title: describe_votes(rubric, votes.scored(tx, slug, rubric.fingerprint))
+            for slug, rubric in site.app.rubrics.items()
+        }
+        cleared = [
+            each for each in alerts.open_since(tx, site.app.clock() - SHOWN_FOR) if each.cleared_at
+        ]
+    shown: MonthSummary = summary(found, list(site.app.rubrics.values()), newest, last, DAYS)
+    return operator_page(
+        site,
+        session,
+        "operator.html",
+        here="",
+        title="Operator",
+        said=str(review.DECISIONS.get(request.query_params.get("said", ""), "")),
+        newest=newest,
+        last=last,
+        first_day=last - timedelta(days=DAYS - 1),
+        shown=shown,
+        alerts=[_alert(each) for each in open_alerts],
+        queue=queue,
+        cleared=[_alert(each) for each in reversed(cleared[-MAX_SHOWN:])],
+        replies=[review.shown_reply(each) for each in replies[1]],
+        reply_count=replies[0],
+        unknown=[review.shown_mail(each) for each in unknown[1]],
+        unknown_count=unknown[0],
+        read=read,
+        votes={title: lines for title, lines in given.items() if lines},
+    )
+
+
+def shown_days(site: Site) -> tuple[date, date]:
+    """The date of the newest announcement, and the last day of the charts: that or today.
+
+    At a weekend the newest announcement is Friday's.
+    """
+    now = site.app.clock()
+    newest = announcements.newest(now)
+    return newest, max(newest, now.astimezone(site.app.settings.zone).date())
+
+
+def _alert(opened: OpenAlert) -> dict[str, Any]:
+    alert = opened.alert
+    return {
+        "title": alert.title,
+        "subject": alert.subject,
+        "what": review.masked(alert.what),
+        "fix": alert.fix,
+        "command": alert.command,
+        "since": opened.first_seen,
+        "until": opened.cleared_at,
+    }
