@@ -10,6 +10,7 @@ import io
 import logging
 import re
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from newsletter.domain.rubric_draft import LibraryPaper
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 10 * 2**20
 MAX_PAPERS = 500
 """Of one file, in its order: a draft needs no more to know what they have in common."""
+MAX_ENTRIES, MAX_CHARACTERS = 1_000, 1_500_000
+"""Of a BibTeX file, what the parser sees: it needs 30 µs and 1.5 kB for each `@`."""
 TITLE_LIMIT, ABSTRACT_LIMIT, AUTHORS = 400, 4_000, 20
 
 ARXIV_ID = re.compile(
@@ -38,6 +41,8 @@ BIBTEX_PLACES = ("eprint", "arxivid", "url", "journal", "doi")
 RIS_PLACES = ("id", "doi", "number", "publisher", "journal_name")
 """Fields in which programs write an arXiv id."""
 RIS_START = re.compile(r"\s*TY {1,2}- ")
+BIBTEX_ENTRY = re.compile(r"@\w+[ \t]*[{(]")
+BIBTEX_LINE = re.compile(rf"^[ \t]*{BIBTEX_ENTRY.pattern}", re.MULTILINE)
 
 
 class LibraryError(Exception):
@@ -83,7 +88,7 @@ def _format(text: str) -> tuple[str, Callable[[str], Iterable[LibraryPaper]]]:
     header = text.split("\n", 1)[0]
     if "Item Type" in header and "Title" in header:
         return "Zotero's CSV", _zotero
-    if re.search(r"^\s*@\w+\s*[{(]", text, re.MULTILINE):
+    if BIBTEX_LINE.search(text):
         return "BibTeX", _bibtex
     return "a list of arXiv ids", _ids
 
@@ -93,26 +98,31 @@ def _bibtex(text: str) -> Iterable[LibraryPaper]:
 
     # It logs each entry that it cannot read; these are counted instead.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
-    for entry in parse_string(text).entries:
+    first, beyond = _first_entries(text)
+    for entry in parse_string(first).entries:
         fields = {field.key.lower(): str(field.value) for field in entry.fields}
         yield _paper(
             title=LATEX_BRACES.sub("", fields.get("title", "")),
             abstract=LATEX_BRACES.sub("", fields.get("abstract", "")),
-            authors=re.split(r"\s+and\s+", LATEX_BRACES.sub("", fields.get("author", ""))),
-            places=[
-                fields.get(name, "") for name in ("eprint", "arxivid", "url", "journal", "doi")
-            ],
+            authors=_one_line(LATEX_BRACES.sub("", fields.get("author", ""))).split(" and "),
+            places=[fields.get(name, "") for name in BIBTEX_PLACES],
             category=fields.get("primaryclass", ""),
         )
+    yield from repeat(LibraryPaper(""), beyond)
+
+
+def _first_entries(text: str) -> tuple[str, int]:
+    """The text that is parsed, and how many entries begin after it."""
+    beginnings = [found.start() for found in BIBTEX_ENTRY.finditer(text)]
+    end = min([*beginnings[MAX_ENTRIES : MAX_ENTRIES + 1], MAX_CHARACTERS])
+    return text[:end], sum(start >= end for start in beginnings)
 
 
 def _ris(text: str) -> Iterable[LibraryPaper]:
     import rispy
 
     for entry in rispy.loads(text):
-        places = [
-            entry.get(name, "") for name in ("id", "doi", "number", "publisher", "journal_name")
-        ]
+        places = [entry.get(name, "") for name in RIS_PLACES]
         yield _paper(
             title=entry.get("title") or entry.get("primary_title") or "",
             abstract=entry.get("abstract") or entry.get("notes_abstract") or "",
@@ -154,6 +164,10 @@ def _paper(
         arxiv_id=_arxiv_id(places),
         category=category.strip() if CATEGORY.fullmatch(category.strip()) else "",
     )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _arxiv_id(places: Iterable[str]) -> str:

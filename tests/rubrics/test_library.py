@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -126,6 +128,52 @@ def test_more_papers_than_a_draft_needs_are_counted() -> None:
     text = "\n".join(f"2509.{number:05d}" for number in range(MAX_PAPERS + 7))
     found = read_library(text.encode())
     assert (len(found.papers), found.skipped) == (MAX_PAPERS, 7)
+
+
+@pytest.mark.parametrize(
+    ("entry", "count", "papers", "skipped"),
+    [
+        ("@misc{{k{n}, title = {{Paper {n}}}}}\n", 5_000, MAX_PAPERS, 4_500),
+        ("@a{{", 300_000, 0, 0),
+        ("@misc{{k, title = {{One}}}}\n", 100_000, 1, 99_000),
+    ],
+)
+def test_a_file_of_many_entries_is_read_in_part(
+    entry: str, count: int, papers: int, skipped: int
+) -> None:
+    """The parser took nine seconds and 450 MB for the second of these."""
+    data = "".join(entry.format(n=n) for n in range(count)).encode()
+    tracemalloc.start()
+    try:
+        found = read_library(data)
+    except LibraryError:
+        found = None
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (len(found.papers), found.skipped) == (papers, skipped) if found else not papers
+    assert peak < 60 * 2**20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 200_000 + "2509.12345",
+        "@misc{a, title = {x}, author = {A" + " " * 200_000 + "B}}",
+        "@misc{a, title = {x}" + ", a = {b}" * 100_000 + "}\n@misc{b, title = {y}}",
+        "TY  - JOUR\nTI  - x\n" + "AU  - a\n" * 100_000 + "ER  - \n",
+    ],
+)
+def test_long_runs_take_no_longer_than_other_text(text: str) -> None:
+    start = time.process_time()
+    assert read_library(text.encode()).papers
+    assert time.process_time() - start < 10
+
+
+def test_deep_braces_and_windows_lines_are_read() -> None:
+    deep = "{" * 20_000 + "x" + "}" * 20_000
+    [paper] = read_library(f"@misc{{a,\r\n title = {{{deep}}}\r\n}}\r\n".encode()).papers
+    assert paper.title == "x"
 
 
 @given(st.text(max_size=300))
