@@ -20,14 +20,16 @@ MESSAGES = {
     403: ("Not allowed", "You may not open this page or use this form. Nothing was changed."),
     404: ("Not found", "There is no page at this address. It may have been copied incompletely."),
     405: ("Not possible", "This address does not accept this kind of request."),
-    413: ("Too large", "The form contains too much data. Nothing was changed."),
+    413: ("Too large", "What was sent contains {detail}. Nothing was changed."),
 }
 
 
 def http_error(site: Site, _request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status, detail = 500, ""
+    if isinstance(error, HTTPException):
+        status, detail = error.status_code, error.detail
     title, line = MESSAGES.get(status, ("Not possible", "This request could not be answered."))
-    response = site.notice(title, line, status=status)
+    response = site.notice(title, line.format(detail=detail), status=status)
     if isinstance(error, HTTPException) and error.headers:
         response.headers.update(error.headers)
     return response
