@@ -11,20 +11,24 @@ from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.rubric_draft import (
     MAX_SENTENCE,
     LibraryPaper,
-    draft_locally,
     rubric_markdown,
 )
 from newsletter.errors import OperatorError
 from newsletter.rubrics.library import (
-    ABSTRACT_LIMIT,
     MAX_BYTES,
     Library,
     LibraryError,
     read_library,
 )
-from newsletter.scoring.drafting import DraftMaterial, draft_upper_nanos, draft_with_model
+from newsletter.scoring import liked_papers
+from newsletter.scoring.drafting import (
+    DraftMaterial,
+    draft_upper_nanos,
+    draft_with_model,
+    draft_without_model,
+)
 from newsletter.settings import SettingsError, read_settings
-from newsletter.sources import IncrementalSource
+from newsletter.sources import MAX_IDS, IncrementalSource
 from newsletter.store import papers
 from newsletter.store.ledger import Budget
 
@@ -37,8 +41,6 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
     from newsletter.store import Store
 
-MAX_LOOKED_UP = 100
-"""Ids that are asked for at arXiv: one request."""
 MAX_NEWEST = 1_000
 """Stored papers that liked ones are told from, and in which an author's are looked for."""
 
@@ -114,14 +116,13 @@ def _liked(settings: Settings, store: Store | None, options: DraftOptions) -> li
         left_out = f", {library.skipped} left out" if library.skipped else ""
         _say(f"{file}: {library.kind}, {plural(len(library.papers), 'paper')}{left_out}")
         found += library.papers
-    bare = [one.arxiv_id for one in found if one.arxiv_id and not (one.title and one.abstract)]
-    known = _look_up(settings, store, list(dict.fromkeys(bare)))
-    liked = [known.get(one.arxiv_id, one) for one in found]
+    known = _look_up(settings, store, liked_papers.bare_ids(found))
+    liked = list(liked_papers.completed(found, known))
     if options.author:
         own = [one for one in _newest(store) if options.author in one.authors]
         _say(f"{options.author}: {plural(len(own), 'paper')} of the newest {MAX_NEWEST:,} stored")
-        liked += map(_library_paper, own)
-    return [one for one in dict.fromkeys(liked) if one.title]
+        liked += map(liked_papers.library_paper, own)
+    return list(dict.fromkeys(liked))
 
 
 def _read(file: Path) -> Library:
@@ -136,17 +137,12 @@ def _read(file: Path) -> Library:
         raise OperatorError(message) from error
 
 
-def _look_up(
-    settings: Settings, store: Store | None, ids: Sequence[str]
-) -> dict[str, LibraryPaper]:
+def _look_up(settings: Settings, store: Store | None, ids: Sequence[str]) -> dict[str, Paper]:
     """Papers by id: stored ones, then at most a hundred of arXiv."""
-    found: dict[str, Paper] = {}
-    if store is not None and ids:
-        with store.read() as tx:
-            found = {paper.id: paper for paper in papers.by_ids(tx, ids)}
-    missing = [one for one in ids if one not in found][:MAX_LOOKED_UP]
+    found = liked_papers.stored(store, ids) if store else {}
+    missing = [one for one in ids if one not in found][:MAX_IDS]
     if not missing:
-        return {key: _library_paper(paper) for key, paper in found.items()}
+        return found
     source = (
         bootstrap.build_calendar(settings)
         if store is None
@@ -155,7 +151,7 @@ def _look_up(
     if isinstance(source, IncrementalSource):
         _say(f"Asking arXiv for {plural(len(missing), 'paper')}")
         found |= {paper.id: paper for paper in source.by_id(missing)}
-    return {key: _library_paper(paper) for key, paper in found.items()}
+    return found
 
 
 def _newest(store: Store | None) -> list[Paper]:
@@ -165,17 +161,10 @@ def _newest(store: Store | None) -> list[Paper]:
         return papers.newest(tx, MAX_NEWEST)
 
 
-def _library_paper(paper: Paper) -> LibraryPaper:
-    abstract = paper.abstract[:ABSTRACT_LIMIT]
-    return LibraryPaper(paper.title, abstract, paper.authors, paper.id, paper.primary_category)
-
-
 def _local_draft(store: Store | None, material: DraftMaterial, author: str) -> RubricDraft:
-    own = {paper.arxiv_id for paper in material.liked}
-    others = [f"{one.title}. {one.abstract}" for one in _newest(store) if one.id not in own]
     authors = [author] if author else []
     try:
-        return draft_locally(material.about, material.liked, others, material.categories, authors)
+        return draft_without_model(material, _newest(store), authors)
     except ValueError as error:
         message = f"{error} (--category cs.LG)" if "category" in str(error) else str(error)
         raise OperatorError(message) from error

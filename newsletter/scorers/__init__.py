@@ -207,6 +207,9 @@ class Drafter(Protocol):
     name: str
     """Model and version of the drafting prompt."""
 
+    def max_nanos(self, at: datetime) -> int:
+        """The most that any draft costs."""
+
     def call(self, about: str, liked: Sequence[LibraryPaper], at: datetime) -> ScoringCall: ...
 
     def ask(self, call: ScoringCall) -> CallResponse:

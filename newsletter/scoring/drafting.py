@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import process
+from newsletter.domain.rubric_draft import draft_locally
 from newsletter.errors import OperatorError
 from newsletter.scorers import CallFailure, ScorerError
 from newsletter.store import leases, ledger
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from newsletter.domain.model import Paper
     from newsletter.domain.rubric_draft import LibraryPaper, RubricDraft
     from newsletter.scorers import Drafter
     from newsletter.store import Store
@@ -33,6 +35,18 @@ LEASE = timedelta(minutes=4)
 
 class DraftFailed(OperatorError):
     """No draft; the message says why and what to do."""
+
+
+class DraftOverBudget(DraftFailed):
+    """The budget does not cover a draft; no call was made."""
+
+
+class DraftRunning(DraftFailed):
+    """Another process waits for the same draft."""
+
+
+class DraftUnusable(DraftFailed):
+    """The model answered, but not with a rubric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,18 @@ class Drafted(NamedTuple):
     nanos: int
 
 
+def draft_without_model(
+    material: DraftMaterial, newest: Sequence[Paper], authors: Sequence[str] = ()
+) -> RubricDraft:
+    """Draft on this machine. `newest` are stored papers, from which the liked ones are told.
+
+    Raises ValueError.
+    """
+    own = {paper.arxiv_id for paper in material.liked}
+    others = [f"{one.title}. {one.abstract}" for one in newest if one.id not in own]
+    return draft_locally(material.about, material.liked, others, material.categories, authors)
+
+
 def draft_upper_nanos(drafter: Drafter, material: DraftMaterial, now: datetime) -> int:
     """The most that a draft costs."""
     return drafter.call(material.about, material.liked, now).upper_nanos
@@ -67,11 +93,12 @@ def draft_with_model(
     material: DraftMaterial,
     budget: Budget,
     clock: Callable[[], datetime],
+    slug: str = SLUG,
 ) -> Drafted:
-    """Draft with one call. Raises DraftFailed."""
+    """Draft with one call, charged to `slug` and today. Raises DraftFailed."""
     now = clock()
     owner = process.process_id()
-    account = Account(SLUG, material.fingerprint, drafter.name, now.date(), owner)
+    account = Account(slug, material.fingerprint, drafter.name, now.date(), owner)
     with store.read() as tx:
         stored = ledger.stored_answer(tx, account)
     raw, nanos = (stored, 0) if stored else _ask(store, drafter, material, account, budget, clock)
@@ -80,7 +107,7 @@ def draft_with_model(
         message = (
             "the model's answer is no usable rubric: say more in the sentence, and name a category"
         )
-        raise DraftFailed(message)
+        raise DraftUnusable(message)
     return Drafted(draft, nanos)
 
 
@@ -99,7 +126,7 @@ def _ask(
         ledger.mark_dead_calls_lost(tx, account, now, leases.dead_owner_test(tx, now))
         if ledger.has_open_call(tx, account, now):
             message = "this rubric is being drafted just now; try again in a minute"
-            raise DraftFailed(message)
+            raise DraftRunning(message)
         try:
             call_id = ledger.reserve(tx, account, call, budget, now + LEASE)
         except ReservationRefused as error:
@@ -107,7 +134,7 @@ def _ask(
                 "the budget does not cover a draft; raise NEWSLETTER_BUDGET_USD or "
                 "NEWSLETTER_MONTHLY_BUDGET_USD, or draft locally"
             )
-            raise DraftFailed(message) from error
+            raise DraftOverBudget(message) from error
     try:
         answer = drafter.ask(call)
     except ScorerError as error:

@@ -85,14 +85,17 @@ class IncrementalSource(PaperSource, Protocol):
 
 @runtime_checkable
 class LooksUpPapers(Protocol):
-    """A source that can be asked for one paper, whether it was announced or not."""
+    """A source that can be asked for single papers, whether they were announced or not.
+
+    One request, which is not repeated. Raises SourceError; SourceBusyError where another look-up is
+    under way, or where the request would have to wait for long.
+    """
 
     def look_up(self, paper_id: str) -> Paper | None:
-        """The paper, or None if there is none with this id. One request, which is not repeated.
+        """The paper, or None if there is none with this id."""
 
-        Raises SourceError; SourceBusyError where another look-up is under way, or where the
-        request would have to wait for long.
-        """
+    def look_up_several(self, paper_ids: Sequence[str]) -> list[Paper]:
+        """The papers with these ids, at most MAX_IDS; unknown ids are left out."""
 
 
 @runtime_checkable

@@ -26,6 +26,9 @@ VERSION = "draft-1"
 """Part of the key of a stored draft: raise it when a change below would change drafts."""
 MAX_TOKENS = 2_000
 MAX_PAPERS = 20
+MAX_PROMPT_TOKENS = 17_200
+"""By upper bound: a sentence and twenty papers at full length, of ASCII letters. Of longer ones
+fewer are shown, so that no draft costs more than another may."""
 ABOUT_LIMIT, TITLE_LIMIT, ABSTRACT_LIMIT = 500, 300, 1_200
 MAX_CRITERIA, MAX_KEYWORDS = 6, 12
 NAME_LIMIT, LINE_LIMIT = 80, 400
@@ -86,14 +89,27 @@ class ClaudeDrafter:
         self._scorer = ClaudeScorer(settings)
         self.name = f"{self._scorer.model}/{VERSION}"
 
+    def max_nanos(self, at: datetime) -> int:
+        model = self._scorer.model
+        return prices.upper_bound(model, at.date(), MAX_PROMPT_TOKENS, MAX_TOKENS)
+
     def call(self, about: str, liked: Sequence[LibraryPaper], at: datetime) -> ScoringCall:
         """The request, with the upper bound of its cost. Of the papers the first 20 are shown."""
+        model = self._scorer.model
+        shown = list(liked[:MAX_PAPERS])
+        while prompt.max_prompt_tokens(body := self._body(about, shown)) > MAX_PROMPT_TOKENS:
+            shown.pop()
+        upper = prices.upper_bound(model, at.date(), prompt.max_prompt_tokens(body), MAX_TOKENS)
+        request = ScoringRequest(NO_RUBRIC, ())
+        return ScoringCall(request, model, body, upper, at, prompt.estimated_prompt_tokens(body))
+
+    def _body(self, about: str, liked: Sequence[LibraryPaper]) -> dict[str, Any]:
         model = self._scorer.model
         features = prices.features(model)
         output: dict[str, Any] = {"format": {"type": "json_schema", "schema": SCHEMA}}
         if features.has_effort:
             output["effort"] = "low"
-        body = {
+        return {
             "model": model,
             "max_tokens": MAX_TOKENS,
             "thinking": {"type": "disabled" if features.can_be_silent else "adaptive"},
@@ -103,9 +119,6 @@ class ClaudeDrafter:
                 {"role": "user", "content": [{"type": "text", "text": _material(about, liked)}]}
             ],
         }
-        upper = prices.upper_bound(model, at.date(), prompt.max_prompt_tokens(body), MAX_TOKENS)
-        request = ScoringRequest(NO_RUBRIC, ())
-        return ScoringCall(request, model, body, upper, at, prompt.estimated_prompt_tokens(body))
 
     def ask(self, call: ScoringCall) -> CallResponse:
         return self._scorer.ask(call)
@@ -120,7 +133,7 @@ def _material(about: str, liked: Sequence[LibraryPaper]) -> str:
     parts = []
     if sentence := clean_for_model(about, ABOUT_LIMIT):
         parts.append(f"<rubric>\n{sentence}\n</rubric>")
-    for place, paper in enumerate(liked[:MAX_PAPERS], 1):
+    for place, paper in enumerate(liked, 1):
         title = clean_for_model(paper.title, TITLE_LIMIT)
         abstract = clean_for_model(paper.abstract, ABSTRACT_LIMIT)
         parts.append(f'<paper slot="p{place:02d}">\n{title}\n{abstract}\n</paper>')

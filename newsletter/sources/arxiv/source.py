@@ -100,11 +100,15 @@ class ArxivSource:
         return [found[key] for key in sorted(found)]
 
     def look_up(self, paper_id: str) -> Paper | None:
+        return next(iter(self.look_up_several([paper_id])), None)
+
+    def look_up_several(self, paper_ids: Sequence[str]) -> list[Paper]:
         # A malformed id is no paper, and would be an error of arXiv's.
-        if not is_id(paper_id):
-            return None
-        found = self._fetch_all("", lambda *_: None, [paper_id], self.transport.ask_soon)
-        return found.get(paper_id)
+        wanted = sorted({one for one in paper_ids if is_id(one)})[:MAX_IDS]
+        if not wanted:
+            return []
+        found = self._fetch_all("", lambda *_: None, wanted, self.transport.ask_soon)
+        return [found[key] for key in wanted if key in found]
 
     def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
         # arXiv's bounds are inclusive minutes: the last one is before `end`.
