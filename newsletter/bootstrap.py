@@ -128,6 +128,7 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         mailbox=ImapMailbox(settings) if settings.imap_url.get_secret_value() else None,
         suppression_lists=suppression_lists(settings),
         batch_mailer=resolve_name(batch_mailer)(settings) if batch_mailer else None,
+        drafter=build_drafter(settings) if settings.reader_rubrics else None,
         engine=DbosEngine(store, now) if settings.engine == "dbos" else LocalEngine(),
     )
 

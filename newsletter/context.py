@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from newsletter.mailers import BatchMailer, Mailer, SuppressionLists
     from newsletter.mailers.imap import ImapMailbox
     from newsletter.render import Renderer
-    from newsletter.scorers import Scorer
+    from newsletter.scorers import Drafter, Scorer
     from newsletter.settings import Settings
     from newsletter.sources import PaperSource
     from newsletter.store import Store
@@ -46,6 +46,8 @@ class App:
     mailbox: ImapMailbox | None = None
     suppression_lists: SuppressionLists | None = None
     batch_mailer: BatchMailer | None = None
+    drafter: Drafter | None = None
+    """None where rubrics are drafted on this machine."""
     stop: threading.Event = field(default_factory=threading.Event)
 
 

@@ -30,6 +30,13 @@ def new_slug(random: bytes) -> str:
     return PREFIX + "".join(LETTERS[number // 26**place % 26] for place in range(LENGTH))
 
 
+def trial_account(subscriber_id: str) -> str:
+    """What drafts and previews of a reader are charged to: it is no rubric's slug, and stays the
+    same when the reader deletes a draft.
+    """
+    return f"{PREFIX}~{subscriber_id}"
+
+
 class ReaderRubricState(StrEnum):
     """A draft was never confirmed by its reader; a paused one makes no digest."""
 
@@ -71,7 +78,7 @@ class ReaderRubric:
     """A rubric of a reader, without its text. `active_version` is None for a draft.
 
     `paused_by` names everyone who paused it: it makes digests again when all of them resumed it.
-    `reason` is the operator's, for the reader.
+    `reason` is the operator's, for the reader. `liked` are the papers that it was drafted from.
     """
 
     slug: str
@@ -80,6 +87,7 @@ class ReaderRubric:
     created_at: datetime
     paused_by: tuple[PausedBy, ...] = ()
     reason: str = ""
+    liked: tuple[str, ...] = ()
 
     @property
     def state(self) -> ReaderRubricState:

@@ -145,6 +145,8 @@ def _ask(
         raise DraftFailed(message) from error
     with store.begin() as tx:
         ledger.answered(tx, call_id, answer.raw, answer.usage, clock())
+        if answer.usage:
+            ledger.done(tx, call_id)
     if answer.usage is None:
         message = "the answer is not a Messages API response; its cost stays reserved"
         raise DraftFailed(message)

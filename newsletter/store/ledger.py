@@ -344,6 +344,12 @@ def stored_answer(tx: Connection, account: Account) -> bytes | None:
     return row.raw if row else None
 
 
+def forget_answers(tx: Connection, rubric: str) -> None:
+    """Delete the raw answers that were parsed; what they cost stays."""
+    parsed = (calls.c.rubric == rubric) & (calls.c.state == CallState.DONE)
+    tx.execute(update(calls).where(parsed).values(raw=None))
+
+
 def has_open_call(tx: Connection, account: Account, now: datetime) -> bool:
     """Whether another process waits for an answer on this account."""
     found = tx.execute(

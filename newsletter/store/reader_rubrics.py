@@ -22,8 +22,9 @@ from newsletter.domain.reader_rubrics import (
     ReaderRubricVersion,
     VersionState,
     new_slug,
+    trial_account,
 )
-from newsletter.store import digests, suppressions, upsert
+from newsletter.store import digests, ledger, suppressions, upsert
 from newsletter.store.tables import (
     reader_rubric,
     reader_rubric_change,
@@ -123,22 +124,33 @@ def changed_texts(
 # Writing and saving
 
 
-def create(tx: Connection, subscriber_id: str, text: str, now: datetime, *, limit: int) -> str:
+def create(
+    tx: Connection,
+    subscriber_id: str,
+    text: str,
+    now: datetime,
+    *,
+    limit: int,
+    liked: Collection[str] = (),
+) -> str:
     """A new draft; return its slug. Raises TooManyRubrics for a reader with `limit` rubrics.
 
-    A reader has one rubric that was never saved: the text of an earlier one is replaced.
+    A reader has one rubric that was never saved: the text of an earlier one is replaced. `liked`
+    are the ids of the papers that it was drafted from.
     """
     _lock_reader(tx, subscriber_id)
     mine = of_reader(tx, subscriber_id)
     unsaved = next((one.slug for one in mine if one.active_version is None), None)
     if unsaved is not None:
         save_draft(tx, unsaved, text, now)
+        row = update(reader_rubric).where(reader_rubric.c.slug == unsaved)
+        tx.execute(row.values(liked=sorted(liked)))
         return unsaved
     if len(mine) >= limit:
         raise TooManyRubrics
     slug = new_slug(secrets.token_bytes(16))
-    row = {"slug": slug, "subscriber_id": subscriber_id, "created_at": now}
-    tx.execute(insert(reader_rubric).values(row))
+    values = {"slug": slug, "subscriber_id": subscriber_id, "created_at": now}
+    tx.execute(insert(reader_rubric).values(**values, liked=sorted(liked)))
     _add_draft(tx, slug, text, now)
     return slug
 
@@ -247,7 +259,8 @@ def delete(tx: Connection, slug: str, now: datetime) -> bool:
 
 
 def erase(tx: Connection, subscriber_id: str) -> None:
-    """Delete the rubrics of a reader who is erased, with all their texts."""
+    """Delete the rubrics of a reader who is erased, with all their texts and their drafts."""
+    ledger.forget_answers(tx, trial_account(subscriber_id))
     mine = of_reader(tx, subscriber_id)
     for one in mine:
         _forget(tx, one.slug)
@@ -334,6 +347,7 @@ def _of_row(row: Row[Any]) -> ReaderRubric:
         created_at=row.created_at,
         paused_by=paused,
         reason=row.reason,
+        liked=tuple(row.liked),
     )
 
 

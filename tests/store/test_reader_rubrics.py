@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from newsletter.domain.mail import SubscriberState, Subscription
+from newsletter.domain.model import Usage
 from newsletter.domain.reader_rubrics import (
     Confirmation,
     PausedBy,
@@ -16,10 +17,15 @@ from newsletter.domain.reader_rubrics import (
     VersionState,
     is_reader_rubric,
     new_slug,
+    trial_account,
 )
-from newsletter.store import reader_rubrics, subscribers, subscriptions
+from newsletter.scorers import ScoringCall, ScoringRequest
+from newsletter.store import ledger, reader_rubrics, subscribers, subscriptions
+from newsletter.store.ledger import Account, Budget
 from newsletter.store.reports.personal_data import stored_about
+from newsletter.store.tables import call as calls
 from newsletter.store.tables import reader_rubric, reader_rubric_version
+from tests.fakes.scoring import RUBRIC
 
 if TYPE_CHECKING:
     from newsletter.store import Store
@@ -208,3 +214,36 @@ def test_drafts_that_nobody_writes_to_are_deleted(readers: Store) -> None:
         assert reader_rubrics.delete_old_drafts(tx, LATER) == 1
         assert tx.scalar(select(func.count()).select_from(reader_rubric)) == 1
         assert reader_rubrics.by_slug(tx, old) is None
+
+
+def test_a_draft_knows_the_papers_that_it_was_drafted_from(readers: Store) -> None:
+    with readers.begin() as tx:
+        slug = reader_rubrics.create(tx, ANN, "one", NOW, limit=1, liked=["2", "1"])
+        assert reader_rubrics.by_slug(tx, slug).liked == ("1", "2")
+        assert reader_rubrics.create(tx, ANN, "two", NOW, limit=1, liked=["3"]) == slug
+    save(readers, slug, "three")
+    with readers.read() as tx:
+        assert reader_rubrics.by_slug(tx, slug).liked == ("3",)
+        assert stored_about(tx, ANN)["reader_rubric"][0]["liked"] == ["3"]
+    create(readers)
+    with readers.read() as tx:
+        assert [one.liked for one in reader_rubrics.of_reader(tx, ANN)] == [("3",), ()]
+
+
+def test_erasure_takes_what_the_model_wrote_for_the_reader_and_leaves_its_cost(
+    readers: Store,
+) -> None:
+    for reader in (ANN, BOB):
+        account = Account(trial_account(reader), reader, "m/draft-1", NOW.date(), "here")
+        call = ScoringCall(ScoringRequest(RUBRIC, ()), "m", {}, 500, NOW)
+        with readers.begin() as tx:
+            call_id = ledger.reserve(tx, account, call, Budget(1000), LATER)
+            ledger.answered(tx, call_id, b"answer", Usage("m", 3, 1, input_nanos=200), NOW)
+            ledger.done(tx, call_id)
+    with readers.begin() as tx:
+        subscribers.erase(tx, ANN, LATER)
+        rows = tx.execute(select(calls.c.rubric, calls.c.raw, calls.c.cost_nanos)).all()
+    assert sorted(rows) == [
+        (trial_account(ANN), None, 200),
+        (trial_account(BOB), b"answer", 200),
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Integer, String, Table, Text
+from sqlalchemy import JSON, Column, ForeignKey, Integer, String, Table, Text
 
 from newsletter.store.tables.types import Moment, metadata
 
@@ -18,6 +18,8 @@ reader_rubric = Table(
     Column("operator_paused_at", Moment),
     # Why the operator paused it, for the reader.
     Column("reason", Text, nullable=False, default="", server_default=""),
+    # The ids of the papers that it was drafted from.
+    Column("liked", JSON, nullable=False, default=list, server_default="[]"),
 )
 
 reader_rubric_version = Table(
