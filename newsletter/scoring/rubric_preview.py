@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.digest import compose
 from newsletter.domain.model import Listing, Outcome, Score
 from newsletter.domain.similarity import similarities
-from newsletter.scorers.local import MODEL
 from newsletter.scoring.replay import StoredDay, stored_scores
 from newsletter.scoring.run import score, sort_by_likelihood
 from newsletter.scoring.triage import triage
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 DAYS = 5
+BY_WORDS = "words"
 
 
 class PickedPaper(NamedTuple):
@@ -172,7 +172,7 @@ def preview_by_words(rubric: Rubric, given: PreviewInput) -> RubricPreview:
         found = triage(rubric, day.papers)
         likeness = similarities(rubric, found.to_read, words)
         ranked = {
-            paper.id: Score(paper.id, MODEL, None, None, similarity=similarity)
+            paper.id: Score(paper.id, BY_WORDS, None, None, similarity=similarity)
             for paper, similarity in zip(found.to_read, likeness, strict=True)
         }
         days.append(_Scored(day, found, ranked))
