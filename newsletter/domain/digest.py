@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.authors import followed_author
 from newsletter.domain.learned_order import POINTS, LearnedOrder, ranks
 from newsletter.domain.model import Coverage, DayKind, Digest, NearMiss, Outcome, Pick
+from newsletter.domain.reader_rubrics import is_reader_rubric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,7 +63,7 @@ def compose(
     picks, beyond = _kept(rubric, candidates, met, judged=judged)
     if learned and reordered and judged:
         picks = tuple(sorted(_keyed(picks, learned, judged=True), key=_reading_order))
-    kind = _kind(coverage, met, picks, usual)
+    kind = _kind(rubric, coverage, met, picks, usual)
     misses = _near_misses(rubric, candidates, met, kind) if judged else ()
     return Digest(
         rubric=rubric,
@@ -242,13 +243,20 @@ def usual_share(past: Iterable[tuple[int, int]]) -> float:
     return min(1.0, picks / (sum(read for _, read in days) + USUAL_WEIGHT))
 
 
-def _kind(coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...], usual: float) -> DayKind:
-    """What the day is."""
+def _kind(
+    rubric: Rubric, coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...], usual: float
+) -> DayKind:
+    """What the day is.
+
+    The small budget of a reader rubric reads the likeliest papers: what it leaves is no failure.
+    """
     if not coverage.announced:
         return DayKind.NOTHING_ANNOUNCED
     left_out = coverage.count(Outcome.EXCLUDED) + coverage.count(Outcome.DUPLICATE)
     wanted = coverage.announced - left_out
     lost = wanted - coverage.scanned - coverage.count(Outcome.REFUSED)
+    if is_reader_rubric(rubric.slug):
+        lost -= coverage.count(Outcome.UNSCORED_BUDGET)
     if wanted and not met and (not coverage.scanned or _could_hold_a_pick(lost, wanted, usual)):
         return DayKind.SCORING_FAILED
     return DayKind.NORMAL if picks else DayKind.NOTHING_MET

@@ -23,6 +23,7 @@ from newsletter import logs
 from newsletter.delivery import planner
 from newsletter.delivery.sender import Tally
 from newsletter.domain.mail import DeliveryState
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.send_times import first_due
 from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import run_guarded
@@ -39,6 +40,7 @@ from newsletter.store import (
     deliveries,
     digests,
     leases,
+    ledger,
     subscribers,
     subscriptions,
 )
@@ -234,21 +236,45 @@ def score_and_compose(
     app: App, state: DayState, report: StageProgress, deadline: datetime | None = None
 ) -> list[RubricResult]:
     """Score what has no score yet and freeze each rubric's digest; or why that failed."""
-    day, missing = state.date, state.missing
+    day = state.date
+    by_slug: dict[str, TaskResult] = {}
     with timed_step(app, "score", day, keep=True) as fields:
-        # A failure here is met again, and reported, when each rubric's digest is composed.
-        groups = tasks.scoring_groups(missing, day, deadline, app.engine.workers())
-        scored = dispatch(app, groups, report)
-        fields["idle"] = not scored
-        composing = [Task(TaskKind.DIGEST, day, (rubric.slug,), deadline) for rubric in missing]
-        done = zip(composing, dispatch(app, composing, report), strict=True)
-        by_slug = {task.ids[0]: result for task, result in done}
+        fields["idle"] = not state.missing
+        for owners in _scoring_phases(app, state):
+            # A failure here is met again, and reported, when each rubric's digest is composed.
+            workers = app.engine.workers()
+            groups = [tasks.scoring_groups(some, day, deadline, workers) for some in owners]
+            dispatch(app, [one for some in groups for one in some], report)
+            composing = [
+                Task(TaskKind.DIGEST, day, (rubric.slug,), deadline)
+                for some in owners
+                for rubric in some
+            ]
+            done = zip(composing, dispatch(app, composing, report), strict=True)
+            by_slug |= {task.ids[0]: result for task, result in done}
     results = [
         _composed_result(app, rubric, day, by_slug.get(rubric.slug, TaskResult()))
         for rubric in state.rubrics
     ]
     record_results(app, day, [(one.rubric.slug, one.digest, one.problem) for one in results])
     return results
+
+
+def _scoring_phases(app: App, state: DayState) -> list[list[list[Rubric]]]:
+    """Rubrics without a digest, those of the operator and of readers apart, by phase.
+
+    Where the month's budget may not cover all, the operator's have their digests first.
+    """
+    operator = [one for one in state.missing if not is_reader_rubric(one.slug)]
+    readers = [one for one in state.missing if is_reader_rubric(one.slug)]
+    settings, month = app.settings, app.settings.monthly_budget_nanos
+    if month is not None and operator and readers:
+        with app.store.read() as tx:
+            left = month - ledger.spent_of_month(tx, app.clock())
+        needed = len(operator) * settings.budget_nanos
+        if left < needed + len(readers) * settings.reader_rubric_budget_nanos:
+            return [[operator], [readers]]
+    return [[some for some in (operator, readers) if some]]
 
 
 def _composed_result(app: App, rubric: Rubric, day: date, result: TaskResult) -> RubricResult:

@@ -24,19 +24,21 @@ from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.domain.digest import compose, usual_share
 from newsletter.domain.formatting import plural
 from newsletter.domain.model import DayKind, Digest, Outcome, Rubric, Unscored
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.send_times import due_of
 from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
 from newsletter.ingest.status import with_provenance
 from newsletter.jobs.instrumentation import figures, keep_duration, timed_step
 from newsletter.mailers import max_concurrent
-from newsletter.rubrics.folder import reread, why_missing
+from newsletter.rubrics.folder import of_operator, reread, why_missing
 from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.run import score
 from newsletter.scoring.workload import (
     hold_reason,
     learned_order,
     new_listings,
+    reader_rubric_limits,
     score_jointly,
     scoring_limits,
     triage_in_order,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from newsletter.domain.progress import Progress, StageProgress
     from newsletter.domain.segments import DeliverySchedule
     from newsletter.scoring.rubric_job import RubricScores
+    from newsletter.scoring.run import ScoringLimits
     from newsletter.scoring.triage import Triage
 
 log = logging.getLogger(__name__)
@@ -112,11 +115,19 @@ def _score(app: App, task: Task, report: StageProgress) -> TaskResult:
         app.scorer,
         there,
         task.day,
-        scoring_limits(app.settings, app.stop, task.wanted_by),
+        _limits(app, task.ids[0], task.day, task.wanted_by),
         clock=app.clock,
         progress=partial(report, "Scoring for all"),
     )
     return TaskResult()
+
+
+def _limits(app: App, slug: str, day: date, by: datetime | None) -> ScoringLimits:
+    """A group of rubrics has the limits of any one: it is the operator's, or readers' alone."""
+    if is_reader_rubric(slug):
+        operator = of_operator(app.rubrics)
+        return reader_rubric_limits(app.store, app.settings, operator, day, app.stop, by)
+    return scoring_limits(app.settings, app.stop, by)
 
 
 def _digest(app: App, task: Task, report: StageProgress) -> TaskResult:
@@ -251,7 +262,7 @@ def make_digest(
         rubric,
         day,
         found.to_read,
-        scoring_limits(app.settings, app.stop, by),
+        _limits(app, rubric.slug, day, by),
         clock=app.clock,
         progress=partial(report, f"Scoring {rubric.slug}"),
     )

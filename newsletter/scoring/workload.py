@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from newsletter.domain.authors import followed_author
 from newsletter.domain.learned_order import LearnedOrder, learn, moved_forward
 from newsletter.domain.model import Digest, Listing, Outcome, Rubric
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.errors import RUN_AGAIN
 from newsletter.scoring import batches
 from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.rate_limit import ScoringRateLimiter
 from newsletter.scoring.run import ScoringLimits, ScoringTarget, score_all, sort_by_likelihood
 from newsletter.scoring.triage import Triage, paper_identity, triage
-from newsletter.store import digests, paper_versions, papers, votes
+from newsletter.store import digests, ledger, paper_versions, papers, votes
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection
@@ -171,6 +172,28 @@ def scoring_limits(
     )
 
 
+def reader_rubric_limits(
+    store: Store,
+    settings: Settings,
+    operator: Iterable[str],
+    day: date,
+    stop: threading.Event,
+    wanted_by: datetime | None = None,
+) -> ScoringLimits:
+    """The limits of a reader rubric: a budget of its own, and of the month what is left over.
+
+    The `operator`'s rubrics without a digest of `day` may still need their whole budgets.
+    """
+    limits = scoring_limits(settings, stop, wanted_by)
+    month = limits.month_budget_nanos
+    if month is not None:
+        with store.read() as tx:
+            needed = ledger.needed_for_day(tx, operator, day, settings.budget_nanos)
+        month = max(0, month - needed)
+    own = settings.reader_rubric_budget_nanos
+    return replace(limits, budget_nanos=own, month_budget_nanos=month)
+
+
 def hold_reason(digest: Digest, cause: str = "") -> str:
     """Message for the operator: why a digest is held, and how to fix it.
 
@@ -179,9 +202,11 @@ def hold_reason(digest: Digest, cause: str = "") -> str:
     coverage = digest.coverage
     unread = f"{coverage.announced - coverage.scanned} of {coverage.announced} papers"
     if coverage.count(Outcome.UNSCORED_BUDGET):
+        own = is_reader_rubric(digest.rubric.slug)
+        budget = "NEWSLETTER_READER_RUBRIC_BUDGET_USD" if own else "NEWSLETTER_BUDGET_USD"
         return (
             f"the budget left {unread} unread, too many to say that nothing matters; raise "
-            "NEWSLETTER_BUDGET_USD or NEWSLETTER_MONTHLY_BUDGET_USD and run again"
+            f"{budget} or NEWSLETTER_MONTHLY_BUDGET_USD and run again"
         )
     if coverage.count(Outcome.REFUSED) == coverage.announced:
         return (

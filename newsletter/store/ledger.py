@@ -16,16 +16,18 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import bindparam, case, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, literal_column, select, update
 
 from newsletter.domain.formatting import month_start
+from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Usage
+from newsletter.store import digests
 from newsletter.store.tables import call as calls
-from newsletter.store.tables import month_cost
+from newsletter.store.tables import month_cost, subscription
 from newsletter.store.upsert import insert_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection, Executable
@@ -128,8 +130,7 @@ def _nanos_left(tx: Connection, account: Account, budget: Budget, now: datetime)
     left = budget.day_nanos - spent(tx, account.rubric, account.day)
     if budget.month_nanos is None:
         return left
-    of_month = tx.execute(_RESERVED_OF_MONTH, {"month": _month(now)}).scalar() or 0
-    return min(left, budget.month_nanos - of_month)
+    return min(left, budget.month_nanos - spent_of_month(tx, now))
 
 
 def _month(at: datetime) -> date:
@@ -378,6 +379,24 @@ def first_pass_slots(tx: Connection, account: Account) -> list[dict[str, str]]:
 def spent(tx: Connection, rubric: str, day: date) -> int:
     """Nano-dollars spent or reserved for this rubric's day."""
     return int(tx.execute(_RESERVED_OF_DAY, {"rubric": rubric, "day": day}).scalar_one())
+
+
+def spent_of_month(tx: Connection, now: datetime) -> int:
+    """Nano-dollars spent or reserved for all rubrics in the month of `now`."""
+    return tx.execute(_RESERVED_OF_MONTH, {"month": _month(now)}).scalar() or 0
+
+
+def needed_for_day(tx: Connection, rubrics: Iterable[str], day: date, budget_nanos: int) -> int:
+    """What those of the rubrics with readers may still spend before they have their digest."""
+    made = digests.rubrics_with_digest(tx, day)
+    active = subscription.c.state == SubscriberState.ACTIVE.value
+    waiting = [
+        slug
+        for slug in rubrics
+        if slug not in made
+        and tx.scalar(select(exists().where(subscription.c.rubric == slug, active)))
+    ]
+    return sum(max(0, budget_nanos - spent(tx, slug, day)) for slug in waiting)
 
 
 def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:

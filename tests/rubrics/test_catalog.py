@@ -3,56 +3,36 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, update
 
-from newsletter.domain.mail import Subscription
 from newsletter.domain.reader_rubrics import NAME_REFUSED, PausedBy
-from newsletter.rubrics.catalog import RubricCatalog
 from newsletter.rubrics.folder import RubricFolder, faults_of, of_operator, why_missing
-from newsletter.store import reader_rubrics, subscriptions
+from newsletter.store import reader_rubrics
 from newsletter.store.tables import reader_rubric_version
+from tests.fakes.reader_rubrics import add_reader, catalog_of, save_rubric, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from newsletter.rubrics.catalog import RubricCatalog
     from newsletter.store import Store
 
 NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
-ANN = "a" * 32
-TEXT = """---
-title: My stars
-categories: [astro-ph.GA]
-public: true
----
-
-## Criteria
-
-1. Dwarf galaxies
-   - Relevant: their stars.
-"""
+ANN = f"{1:032x}"
+TEXT = text("Models").replace("title: Models", "title: My stars")
 
 
-def saved(store: Store, text: str = TEXT, reader: str = ANN) -> str:
-    with store.begin() as tx:
-        slug = reader_rubrics.create(tx, reader, text, NOW, limit=100)
-        version = reader_rubrics.submit(tx, slug, NOW)
-        assert version is not None
-        reader_rubrics.confirm(tx, slug, version, NOW)
-    return slug
+def saved(store: Store) -> str:
+    return save_rubric(store, ANN, TEXT)
 
 
 @pytest.fixture
 def catalog(store: Store, tmp_path: Path) -> RubricCatalog:
-    (tmp_path / "rubrics").mkdir()
-    (tmp_path / "rubrics" / "models.md").write_text(TEXT, encoding="utf-8")
-    with store.begin() as tx:
-        subscriptions.insert_new(tx, Subscription(ANN, "ann@example.org", "models"), NOW)
-    folder = RubricFolder(tmp_path / "rubrics")
-    return RubricCatalog(folder, partial(reader_rubrics.changed_texts, store))
+    assert add_reader(store, 1) == ANN
+    return catalog_of(store, tmp_path / "rubrics", "Models")
 
 
 def test_reader_rubrics_follow_the_files_and_are_never_public(
