@@ -5,13 +5,21 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.store import claims, inbound, mail_batches, subscriptions
+from newsletter.errors import OperatorError
+from newsletter.store import claims, inbound, mail_batches, restore_subscriber, subscriptions
+from newsletter.store.operator import review_queue
 from newsletter.store.reports import operator_views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
+    from typing import Any
 
     from sqlalchemy import Connection
+
+    from newsletter.store.operator.actions import OperatorAction
+
+UNDO_WAY = "undone by the operator"
 
 
 class ReviewDecision(StrEnum):
@@ -52,3 +60,33 @@ def resolve_mail(tx: Connection, delivery_id: str, now: datetime, *, sent: bool)
     if not any(known.resolve(tx, delivery_id, now, sent=sent) for known in (claims, mail_batches)):
         return ReviewDecision.NOT_WAITING
     return ReviewDecision.SENT if sent else ReviewDecision.RESENT
+
+
+def reply_now(tx: Connection, action: OperatorAction) -> Mapping[str, Any]:
+    return review_queue.reply_state(tx, action.subject)
+
+
+def reopen_reply(tx: Connection, action: OperatorAction, now: datetime) -> None:
+    """Put the reply back into the queue, and its sender back to their rubric.
+
+    Raises OperatorError for an unsubscribe of more than 30 days ago.
+    """
+    before, after = action.before, action.after
+    if before.get("subscription") != after.get("subscription"):
+        subscription_id = str(after["subscription_id"])
+        if not restore_subscriber.undo(tx, subscription_id, UNDO_WAY, now):
+            message = "An unsubscribe can be undone for 30 days"
+            raise OperatorError(message)
+    review_queue.reopen_reply(tx, action.subject, inbound.InboundState(before["state"]))
+
+
+def mail_now(tx: Connection, action: OperatorAction) -> Mapping[str, Any]:
+    return review_queue.mail_state(tx, action.subject)
+
+
+def reopen_mail(tx: Connection, action: OperatorAction, now: datetime) -> None:
+    """Make the mail unknown again. Raises OperatorError if it was claimed a moment ago."""
+    reason = str(action.before["reason"])
+    if not review_queue.reopen_mail(tx, action.subject, action.after, reason, now):
+        message = "The mail is being sent"
+        raise OperatorError(message)

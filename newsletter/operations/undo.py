@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from newsletter.operations import review
 from newsletter.store.operator import actions
+from newsletter.store.operator.actions import ActionKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.store.operator.actions import ActionKind, OperatorAction
+    from newsletter.store.operator.actions import OperatorAction
 
 
 class UndoOutcome(StrEnum):
@@ -35,7 +37,10 @@ class Reversal(NamedTuple):
     """Bring back `before`."""
 
 
-REVERSALS: dict[ActionKind, Reversal] = {}
+REVERSALS: dict[ActionKind, Reversal] = {
+    ActionKind.ANSWER_REPLY: Reversal(review.reply_now, review.reopen_reply),
+    ActionKind.RESOLVE_MAIL: Reversal(review.mail_now, review.reopen_mail),
+}
 
 
 def is_possible(

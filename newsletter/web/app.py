@@ -70,6 +70,7 @@ PAGES = {
     "/why/{token}": why.show,
     "/operator": page.show,
     "/operator/preview/{rubric}": preview.show,
+    "/operator/review": review.show,
     "/operator/log": log.show,
     "/operator/preview/{rubric}/mail": preview.show_mail,
 }

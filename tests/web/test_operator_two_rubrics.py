@@ -85,7 +85,7 @@ def test_a_reply_about_one_rubric_leaves_that_one_alone(
 ) -> None:
     stars, models = both
     key = operator_data.reply(store, models)
-    page = operator.press("/operator/replies", id=key, action="unsubscribe")
+    page = operator.press("/operator/replies", "/operator/review", id=key, action="unsubscribe")
     assert page.status == 303
     assert states(store, stars) == {
         "stars": SubscriberState.ACTIVE,
@@ -97,10 +97,10 @@ def test_an_unknown_mail_is_decided_without_the_other_one(
     operator: Operator, store: Store, both: tuple[Subscription, Subscription]
 ) -> None:
     ids = {one.rubric: mailed(store, one, DeliveryState.UNKNOWN) for one in both}
-    text = operator.get().text
+    text = operator.get("/operator/review").text
     for key in ids.values():
         assert key in text
-    operator.press("/operator/deliveries", id=ids["models"], action="sent")
+    operator.press("/operator/deliveries", "/operator/review", id=ids["models"], action="sent")
     with store.read() as tx:
         left = {row.id: row.state for row in tx.execute(select(delivery))}
     assert left == {ids["models"]: "accepted", ids["stars"]: "unknown"}

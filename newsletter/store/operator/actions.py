@@ -33,6 +33,7 @@ class ActionKind(StrEnum):
     SEND_TEST = "send test mail"
     ANSWER_REPLY = "answer reply"
     RESOLVE_MAIL = "resolve mail"
+    RESOLVE_BATCH = "resolve batch of mails"
     SAVE_RUBRIC = "save rubric"
 
 

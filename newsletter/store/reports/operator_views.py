@@ -9,7 +9,6 @@ from sqlalchemy import and_, func, select
 
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.model import DayKind
-from newsletter.store import claims
 from newsletter.store.inbound import KEPT_RAW, InboundState
 from newsletter.store.tables import delivery, digest, inbound, mailing
 
@@ -160,8 +159,7 @@ def _reply(row: Any) -> ReviewReply:  # noqa: ANN401 - a row of _REPLIES
     return ReviewReply(key, sender, reader, InboundState(state), said, at)
 
 
-def unknown_deliveries(tx: Connection, most: int) -> tuple[int, list[claims.UnknownDelivery]]:
-    """Number of unknown mails, and the oldest of them."""
+def count_unknown(tx: Connection) -> int:
+    """Mails whose outcome is unknown, those of batches too."""
     unknown = delivery.c.state == DeliveryState.UNKNOWN.value
-    number = tx.scalar(select(func.count()).select_from(delivery).where(unknown)) or 0
-    return number, claims.unknown_deliveries(tx, most)
+    return tx.scalar(select(func.count()).select_from(delivery).where(unknown)) or 0

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     State = Mapping[str, Any]
 
-MENU = {"": "Overview", "/log": "Log"}
+MENU = {"": "Overview", "/review": "Review", "/log": "Log"}
 """The operator's pages, by their paths below `/operator`."""
 FORM_ID = re.compile(r"[0-9a-f]{32}")
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
+from newsletter.errors import OperatorError
 from newsletter.operations import undo
 from newsletter.operations.undo import UndoOutcome
 from newsletter.store.operator import actions as action_log
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
-from newsletter.web.operator.actions import operator_page, refusal, shown_action
+from newsletter.web.operator.actions import MENU, operator_page, refusal, shown_action
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -55,8 +56,12 @@ def requested_page(request: Request) -> int:
 def undo_action(site: Site, request: Request, form: Form) -> Response:
     """Undo an action, unless that was done before or its subject was changed meanwhile."""
     session = auth.require_csrf_token(site, request, form)
-    with site.app.store.begin() as tx:
-        done = undo.undo(tx, first(form, "id")[:32], session.operator, site.app.clock())
+    back = first(form, "back") if first(form, "back") in MENU else "/log"
+    try:
+        with site.app.store.begin() as tx:
+            done = undo.undo(tx, first(form, "id")[:32], session.operator, site.app.clock())
+    except OperatorError as refused:
+        return refusal(site, session, back, f"{refused}.")
     if done is not UndoOutcome.UNDONE:
-        return refusal(site, session, "/log", f"{done.value}.")
-    return RedirectResponse(f"{site.prefix}/operator/log?said=undone", 303)
+        return refusal(site, session, back, f"{done.value}.")
+    return RedirectResponse(f"{site.prefix}/operator{back}?said=undone", 303)

@@ -145,7 +145,8 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         **vote_pages(store),
         "leave-unknown": "/unsubscribe/nobody",
         "confirm-unknown": "/confirm/nobody",
-        "operator": "/operator?said=resent",
+        "operator": "/operator",
+        "operator-review": "/operator/review?said=undone",
         "operator-preview": "/operator/preview/stars",
         "operator-preview-none": "/operator/preview/models",
     }
