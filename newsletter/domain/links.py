@@ -12,8 +12,9 @@ import binascii
 import hashlib
 import hmac
 import re
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ MAC_BYTES = 14
 SEGMENT_BYTES = 15
 TOKEN = re.compile(r"[a-z2-7]{48}")
 MAILBOX = re.compile(r"(reply|unsub|bounce)[+=-]([a-z2-7]{48})")
+RUBRIC_MARK = re.compile(r"([0-9]{1,9})-([0-9]{1,10})-([0-9a-f]{64})", re.ASCII)
 LOCAL_PART_OCTETS = 64
 
 
@@ -43,10 +45,20 @@ class Purpose(StrEnum):
     WHY = "why"
     VOTE = "vote"
     READING_LIST = "reading-list"
+    CONFIRM_RUBRIC = "confirm-rubric"
     REPLY = "reply"
     UNSUB = "unsub"
     BOUNCE = "bounce"
     """The envelope sender of a mail. It names a delivery, where all others name a subscriber."""
+
+
+class RubricVersion(NamedTuple):
+    """A version of a reader rubric that a mailed link confirms until a time."""
+
+    subscriber_id: str
+    slug: str
+    version: int
+    until: datetime
 
 
 class Links:
@@ -107,6 +119,27 @@ class Links:
 
     def reading_list_url(self, subscription_id: str) -> str:
         return self._page(Purpose.READING_LIST, subscription_id)
+
+    def reader_rubric_url(self, subscription_id: str, slug: str = "new") -> str:
+        """Where readers write a rubric of their own; behind the token of their preferences."""
+        token = self.token(Purpose.PREFERENCES, subscription_id)
+        return f"{self.public_url}/rubrics/{token}/{slug}"
+
+    def confirm_rubric_url(self, subscription_id: str, saved: RubricVersion) -> str:
+        """The link by which the reader's own address confirms a version of their rubric."""
+        until = int(saved.until.timestamp())
+        seal = self.seal(Purpose.CONFIRM_RUBRIC, _named(saved))
+        page = self.reader_rubric_url(subscription_id, saved.slug)
+        return f"{page}/confirm/{saved.version}-{until}-{seal}"
+
+    def read_rubric_mark(self, subscriber_id: str, slug: str, mark: str) -> RubricVersion | None:
+        """What the last part of `confirm_rubric_url` confirms; None where we did not make it."""
+        found = RUBRIC_MARK.fullmatch(mark)
+        if not found:
+            return None
+        until = datetime.fromtimestamp(int(found[2]), UTC)
+        saved = RubricVersion(subscriber_id, slug, int(found[1]), until)
+        return saved if self.is_sealed(Purpose.CONFIRM_RUBRIC, _named(saved), found[3]) else None
 
     def confirm_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.CONFIRM, subscriber_id)
@@ -182,6 +215,11 @@ class Links:
 
 def _mac(key: bytes, purpose: str, what: bytes) -> bytes:
     return hmac.digest(key, f"newsletter {purpose}\0".encode() + what, hashlib.sha256)
+
+
+def _named(saved: RubricVersion) -> str:
+    until = int(saved.until.timestamp())
+    return f"{saved.subscriber_id} {saved.slug} {saved.version} {until}"
 
 
 def _private(key: bytes, slug: str) -> str:

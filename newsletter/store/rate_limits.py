@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, case, select, update
 
-from newsletter.store.tables import pace, paper_lookup
+from newsletter.store.tables import pace, paper_lookup, rubric_mail
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Table
 
     from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.sources import RequestQueue
@@ -204,18 +204,22 @@ def _write(tx: Connection, name: str, **values: float) -> None:
 
 
 def take_lookup(tx: Connection, subscriber_id: str, day: date, most: int) -> bool:
-    """Count one request to the source on a reader's behalf; False after `most` on one day.
+    """Count one request to the source on a reader's behalf; False after `most` on one day."""
+    return _take(tx, paper_lookup, subscriber_id, day, most)
 
-    One statement, so that requests at the same time never get more.
-    """
-    first = insert(tx, paper_lookup).values(subscriber_id=subscriber_id, date=day, requests=1)
-    another_day = paper_lookup.c.date != day
+
+def take_rubric_mail(tx: Connection, subscriber_id: str, day: date, most: int) -> bool:
+    """Count one mail with a link that confirms a rubric; False after `most` on one day."""
+    return _take(tx, rubric_mail, subscriber_id, day, most)
+
+
+def _take(tx: Connection, table: Table, subscriber_id: str, day: date, most: int) -> bool:
+    """One statement, so that requests at the same time never get more."""
+    first = insert(tx, table).values(subscriber_id=subscriber_id, date=day, requests=1)
+    another_day = table.c.date != day
     counted = first.on_conflict_do_update(
-        index_elements=[paper_lookup.c.subscriber_id],
-        set_={
-            "date": day,
-            "requests": case((another_day, 1), else_=paper_lookup.c.requests + 1),
-        },
-        where=another_day | (paper_lookup.c.requests < most),
+        index_elements=[table.c.subscriber_id],
+        set_={"date": day, "requests": case((another_day, 1), else_=table.c.requests + 1)},
+        where=another_day | (table.c.requests < most),
     )
-    return tx.execute(counted.returning(paper_lookup.c.requests)).first() is not None
+    return tx.execute(counted.returning(table.c.requests)).first() is not None

@@ -11,7 +11,14 @@ from newsletter.domain.mail import EventKind, SubscriberState, state_of
 from newsletter.store import inbound, reader_rubrics, suppressions, votes
 from newsletter.store.operator import actions
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, event, paper_lookup, subscriber, subscription
+from newsletter.store.tables import (
+    delivery,
+    event,
+    paper_lookup,
+    rubric_mail,
+    subscriber,
+    subscription,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -181,7 +188,8 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
         .values(**erased, state=SubscriberState.UNSUBSCRIBED.value, consent="")
     )
     tx.execute(update(delivery).where(delivery.c.subscriber_id == subscriber_id).values(email=""))
-    tx.execute(delete(paper_lookup).where(paper_lookup.c.subscriber_id == subscriber_id))
+    for counts in (paper_lookup, rubric_mail):
+        tx.execute(delete(counts).where(counts.c.subscriber_id == subscriber_id))
     return True
 
 

@@ -122,6 +122,15 @@ paper_lookup = Table(
     Column("requests", Integer, nullable=False),
 )
 
+# How many mails with a link that confirms a rubric a reader had on their last such day.
+rubric_mail = Table(
+    "rubric_mail",
+    metadata,
+    Column("subscriber_id", String(32), primary_key=True),
+    Column("date", Date, nullable=False),
+    Column("requests", Integer, nullable=False),
+)
+
 # Addresses that the provider must still erase; a row is deleted when it was asked to.
 erasure = Table(
     "erasure",
