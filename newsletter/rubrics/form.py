@@ -61,6 +61,8 @@ NOVELTY_WORDS = {
     9: "new directions",
     10: "only breakthroughs",
 }
+LISTS = {"exclude": "Words to exclude", "authors": "Authors"}
+"""Fields with one entry a line."""
 READ_DIFFERENTLY = (
     "would be read differently from how it is written; use plain sentences, without marks such as "
     "** or a number with a full stop at the start of a line"
@@ -195,6 +197,12 @@ def with_empty_rows(form: RubricForm) -> RubricForm:
     return form if form.criteria else replace(form, criteria=(CriterionFields(),) * EMPTY_ROWS)
 
 
+def entries_of(form: RubricForm, name: str) -> tuple[str, ...]:
+    """The entries of a field that has one a line."""
+    lines = (" ".join(line.split()) for line in getattr(form, name).split("\n"))
+    return tuple(dict.fromkeys(line for line in lines if line))
+
+
 def markdown(form: RubricForm) -> str:
     """The text of a rubric file. Empty rows are left out."""
     front = [
@@ -203,9 +211,8 @@ def markdown(form: RubricForm) -> str:
         f"relevance: {form.relevance}",
         f"novelty: {form.novelty}",
     ]
-    for name, entries in (("exclude", form.exclude), ("authors", form.authors)):
-        if lines := _entries(entries):
-            front.append(f"{name}: [{', '.join(map(_quoted, lines))}]")
+    lists = {name: ", ".join(map(_quoted, entries_of(form, name))) for name in LISTS}
+    front += [f"{name}: [{entries}]" for name, entries in lists.items() if entries]
     if form.max_papers:
         front.append(f"max_papers: {form.max_papers}")
     if form.public:
@@ -257,9 +264,9 @@ def _texts(form: RubricForm) -> Iterator[tuple[str, str]]:
 
 def _field_faults(form: RubricForm) -> Iterator[FormFault]:
     if not form.title:
-        yield FormFault("title", "is missing; say in a few words what you want to read", True)  # noqa: FBT003
+        yield FormFault("title", "missing; say in a few words what you want to read", missing=True)
     if not form.categories:
-        yield FormFault("categories", "are missing; choose at least one", missing=True)
+        yield FormFault("categories", "missing; choose at least one", missing=True)
     for name in form.categories:
         if not is_known(name):
             yield FormFault("categories", _unknown_category(name))
@@ -288,19 +295,19 @@ def _unknown_category(name: str) -> str:
 def _criteria_faults(form: RubricForm) -> Iterator[FormFault]:
     used = [one for one in form.criteria if not one.is_empty]
     if not used:
-        yield FormFault("criteria", "are missing; write at least one", missing=True)
+        yield FormFault("criteria", "missing; write at least one", missing=True)
     if len(used) > MAX_CRITERIA:
         advice = "join those that belong together, or make a second rubric"
-        message = f"are {len(used)}; a rubric has at most {MAX_CRITERIA}: {advice}"
+        message = f"{len(used)}; a rubric has at most {MAX_CRITERIA}: {advice}"
         yield FormFault("criteria", message)
     for number, one in enumerate(form.criteria, 1):
         if one.is_empty:
             continue
         if not one.title:
-            message = "has no title; name it in a few words"
+            message = "no title; name it in a few words"
             yield FormFault(f"criterion-{number}", message, missing=True)
         elif len(one.title) > MAX_CRITERION_TITLE:
-            message = f"has a title of {len(one.title)} characters; use at most"
+            message = f"a title of {len(one.title)} characters; use at most"
             yield FormFault(f"criterion-{number}", f"{message} {MAX_CRITERION_TITLE}")
     if (length := len(markdown(form))) > MAX_CHARACTERS:
         message = f"the whole rubric has {length:,} characters; it may have {MAX_CHARACTERS:,}"
@@ -351,8 +358,8 @@ def _rubric_of(form: RubricForm) -> Rubric:
         keywords=form.keywords,
         relevance=int(form.relevance),
         novelty=int(form.novelty),
-        exclude=_entries(form.exclude),
-        authors=_entries(form.authors),
+        exclude=entries_of(form, "exclude"),
+        authors=entries_of(form, "authors"),
         max_papers=int(form.max_papers) if form.max_papers else None,
         public=form.public,
     )
@@ -417,12 +424,6 @@ def _unindented(value: str) -> str:
 
 def _one_line(value: str) -> str:
     return " ".join(_text(value).split("\n")).strip()
-
-
-def _entries(text: str) -> tuple[str, ...]:
-    """The entries of a field with one a line."""
-    lines = (" ".join(line.split()) for line in text.split("\n"))
-    return tuple(dict.fromkeys(line for line in lines if line))
 
 
 def _number(text: str) -> int | str:

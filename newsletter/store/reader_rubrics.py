@@ -78,7 +78,10 @@ def versions(tx: Connection, slug: str) -> list[ReaderRubricVersion]:
     """The versions of a rubric, newest first."""
     query = select(reader_rubric_version).where(reader_rubric_version.c.slug == slug)
     rows = tx.execute(query.order_by(reader_rubric_version.c.version.desc()))
-    return [ReaderRubricVersion(**_fields(row)) for row in rows]
+    return [
+        ReaderRubricVersion(row.slug, row.version, row.text, VersionState(row.state), row.saved_at)
+        for row in rows
+    ]
 
 
 def change_number(tx: Connection) -> int:

@@ -16,12 +16,14 @@ from newsletter.rubrics.folder import reread
 from newsletter.store import StoreError, search
 from newsletter.web import (
     archive,
+    confirm_rubric,
     errors,
     health,
     home,
     metrics,
     papers,
     preferences,
+    reader_rubrics,
     reading_list,
     signup,
     unsubscribe,
@@ -30,12 +32,12 @@ from newsletter.web import (
     webhooks,
     why,
 )
-from newsletter.web.forms import with_form
+from newsletter.web.forms import with_form, with_large_form
 from newsletter.web.middleware import SecurityHeaders, TrustedProxies
 from newsletter.web.operator import auth, log, page, preview, review
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -68,6 +70,10 @@ PAGES = {
     "/reading-list/{token}/papers.bib": reading_list.bibtex,
     "/reading-list/{token}/feed.xml": reading_list.feed,
     "/why/{token}": why.show,
+    "/rubrics/{token}/new": reader_rubrics.show_new,
+    "/rubrics/{token}/{slug}": reader_rubrics.show,
+    "/rubrics/{token}/{slug}/delete": reader_rubrics.show_delete,
+    "/rubrics/{token}/{slug}/confirm/{mark}": confirm_rubric.show,
     "/operator": page.show,
     "/operator/preview/{rubric}": preview.show,
     "/operator/review": review.show,
@@ -88,11 +94,17 @@ FORMS = {
     "/vote/{token}": votes.vote,
     "/reading-list/{token}": reading_list.remove,
     "/why/{token}": why.look_up,
+    "/rubrics/{token}/{slug}/delete": reader_rubrics.delete,
+    "/rubrics/{token}/{slug}/confirm/{mark}": confirm_rubric.confirm,
     "/operator/login": auth.log_in,
     "/operator/logout": auth.log_out,
     "/operator/replies": review.answer_reply,
     "/operator/deliveries": review.resolve_mail,
     "/operator/log/undo": log.undo_action,
+}
+LARGE_FORMS = {
+    "/rubrics/{token}/new": reader_rubrics.write_new,
+    "/rubrics/{token}/{slug}": reader_rubrics.write,
 }
 WEBHOOKS = {
     "/hooks/sendgrid/events": webhooks.events,
@@ -113,17 +125,11 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
                 for path in PAGES
                 if path != "/"
             ),
-            *(
-                # A mail program that posts does not follow a redirect to the other slash.
-                Route(f"{path}{slash}", with_form(_page(site, answer)), methods=["POST"])
-                for path, answer in FORMS.items()
-                for slash in ("", "/")
+            *_posts({path: with_form(_page(site, answer)) for path, answer in FORMS.items()}),
+            *_posts(
+                {path: with_large_form(_page(site, answer)) for path, answer in LARGE_FORMS.items()}
             ),
-            *(
-                Route(f"{path}{slash}", endpoint(site), methods=["POST"])
-                for path, endpoint in WEBHOOKS.items()
-                for slash in ("", "/")
-            ),
+            *_posts({path: endpoint(site) for path, endpoint in WEBHOOKS.items()}),
             *extra_routes,
         ],
         middleware=[
@@ -138,6 +144,18 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
             Exception: partial(errors.server_error, site),
         },
     )
+
+
+def _posts(endpoints: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> list[Route]:
+    """A route for each path, and for the path with a slash at its end.
+
+    A mail program that posts does not follow a redirect to the other slash.
+    """
+    return [
+        Route(f"{path}{slash}", endpoint, methods=["POST"])
+        for path, endpoint in endpoints.items()
+        for slash in ("", "/")
+    ]
 
 
 def create_monitoring_app(site: Site) -> Starlette:

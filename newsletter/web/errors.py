@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MESSAGES = {
+    400: ("Not understood", "The form could not be read, or has too many fields. Nothing changed."),
     403: ("Not allowed", "You may not open this page or use this form. Nothing was changed."),
     404: ("Not found", "There is no page at this address. It may have been copied incompletely."),
     405: ("Not possible", "This address does not accept this kind of request."),

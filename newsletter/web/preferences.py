@@ -25,6 +25,7 @@ from newsletter.domain.preferences import (
     parse_pause_end,
     parse_zone,
 )
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.send_times import zone_of
 from newsletter.domain.zone_names import offered
 from newsletter.store import (
@@ -34,7 +35,7 @@ from newsletter.store import (
     suppressions,
 )
 from newsletter.store.reports import personal_data
-from newsletter.web import votes_given
+from newsletter.web import reader_rubrics, votes_given
 from newsletter.web.context import NO_STORE
 from newsletter.web.forms import first
 
@@ -158,6 +159,8 @@ def _form_page(site: Site, reader: Reader, result: FormResult = NO_FORM) -> Resp
     The section of the form that was sent says what became of it, and gets the focus.
     """
     known, shown = reader.known, reader.shown
+    followed = [one.rubric for one in reader.subscriptions if one.state in READING]
+    own = reader_rubrics.preferences_section(site, known, followed)
     if result.section not in _sections_shown(reader):
         result = result._replace(section=TOP)
     of_address = {
@@ -169,7 +172,7 @@ def _form_page(site: Site, reader: Reader, result: FormResult = NO_FORM) -> Resp
         status=422 if result.errors else 200,
         title="Your preferences",
         known=known,
-        sections=[_section(site, one, result) for one in shown],
+        sections=[_section(site, one, result, own["titles"]) for one in shown],
         choices=_choices(site, reader),
         addable=_addable(site, reader),
         values={**of_address, **result.fields},
@@ -185,6 +188,7 @@ def _form_page(site: Site, reader: Reader, result: FormResult = NO_FORM) -> Resp
         waiting=bool(shown) and all(one.state is SubscriberState.PENDING for one in shown),
         unsubscribed=not shown,
         pause=_pause_section(site, reader, result),
+        own=own,
         votes_given=votes_given.preferences_section(
             site, known, [one.id for one in reader.subscriptions]
         ),
@@ -199,7 +203,9 @@ def _sections_shown(reader: Reader) -> set[str]:
     return {DELETE, PAUSE, *several, *(one.rubric for one in reader.shown)}
 
 
-def _section(site: Site, one: Subscription, result: FormResult) -> dict[str, Any]:
+def _section(
+    site: Site, one: Subscription, result: FormResult, own_titles: Mapping[str, str]
+) -> dict[str, Any]:
     """One subscription as the page shows it, and what became of its form."""
     here = result.section == one.rubric
     stored = str(one.max_papers or "")
@@ -207,7 +213,7 @@ def _section(site: Site, one: Subscription, result: FormResult) -> dict[str, Any
     comes = days_in_words(one.days)
     return {
         "rubric": one.rubric,
-        "title": site.title_of(one.rubric),
+        "title": own_titles.get(one.rubric) or site.title_of(one.rubric),
         "summary": ", ".join([comes[0].upper() + comes[1:], FORMAT_NAMES[one.format], *limit]),
         "weekly": one.days == WEEKLY,
         "days": one.days,
@@ -244,7 +250,12 @@ def _today(site: Site, reader: Reader) -> date:
 
 
 def _choices(site: Site, reader: Reader) -> list[Rubric]:
-    """The topics that the reader of one rubric may change to, their own first if it is private."""
+    """The topics that the reader of one rubric may change to, theirs first if it is private.
+
+    None for one who reads a rubric of their own: other topics are added to it.
+    """
+    if reader.shown and is_reader_rubric(reader.shown[0].rubric):
+        return []
     mine = site.app.rubrics.get(reader.shown[0].rubric) if reader.shown else None
     return site.public_rubrics if mine is None or mine.public else [mine, *site.public_rubrics]
 

@@ -179,7 +179,7 @@ def test_any_text_keeps_to_one_field_or_is_refused(posted: dict[str, Any]):
         ({"criteria": (CriterionFields("**a** b"),)}, "criterion-1", "read differently"),
         ({"criteria": (CriterionFields("a" * 201),)}, "criterion-1", "201 characters"),
         ({"criteria": (CriterionFields("a", "b" * MAX_CHARACTERS),)}, "criteria", "24,"),
-        ({"criteria": (CriterionFields("a"),) * 200}, "criteria", "are 200; a rubric has at most"),
+        ({"criteria": (CriterionFields("a"),) * 200}, "criteria", "200; a rubric has at most"),
     ],
 )  # fmt: skip
 def test_a_fault_names_its_field_and_the_remedy(change: dict[str, Any], field: str, said: str):
@@ -195,9 +195,7 @@ def test_an_unfinished_form_is_kept_as_a_draft_with_its_blanks():
     assert form_of_text(markdown(blank)) == blank
     half = RubricForm(criteria=(CriterionFields(), CriterionFields("", "cold", "hot")))
     found = faults_of(half)
-    assert found[-1] == FormFault(
-        "criterion-2", "has no title; name it in a few words", missing=True
-    )
+    assert found[-1] == FormFault("criterion-2", "no title; name it in a few words", missing=True)
     assert all(one.missing for one in found)
     assert form_of_text(markdown(half)).criteria == (CriterionFields("", "cold", "hot"),)
 

@@ -203,6 +203,15 @@ MAILS: dict[str, dict[str, Any]] = {
         "confirm_url": "https://news.example/confirm/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
         "refuse_url": "https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0w",
     },
+    "confirm-rubric": {
+        "title": "Foundation models, my own",
+        "before": "Foundation models",
+        "lines": ("Criteria added: Sparse experts", "Novelty cut-off: 6, it was 7"),
+        "until": "09:30 UTC",
+        "confirm_url": f"https://news.example/rubrics/{'a' * 48}/own-abcdefghijkl/confirm/2-1-"
+        + "0" * 64,
+        "preferences_url": READER.preferences_url,
+    },
     "goodbye": {
         "left": ("Foundation models",),
         "others": ("Dwarf galaxies",),

@@ -1,0 +1,142 @@
+"""The reader who writes a rubric of their own, found by a preferences link; pages of few words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from newsletter.domain.links import TEST_READER, Purpose
+from newsletter.domain.mail import READING
+from newsletter.domain.reader_rubrics import VersionState
+from newsletter.rubrics.form import form_of_text
+from newsletter.store import reader_rubrics, subscriptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from newsletter.domain.mail import Subscription
+    from newsletter.domain.reader_rubrics import ReaderRubric, ReaderRubricVersion
+    from newsletter.web.context import Site
+
+UNTITLED = "Untitled draft"
+CURRENT = (VersionState.DRAFT, VersionState.WAITING, VersionState.ACTIVE)
+"""The form opens with the first of these that a rubric has."""
+
+
+class Writer(NamedTuple):
+    """A reader with a subscription, by a preferences link, and all rubrics of their own."""
+
+    known: Subscription
+    followed: tuple[str, ...]
+    rubrics: list[ReaderRubric]
+
+    def rubric(self, slug: str) -> ReaderRubric | None:
+        return next((one for one in self.rubrics if one.slug == slug), None)
+
+
+def find_writer(site: Site, request: Request) -> Writer | None:
+    """None for a token of another purpose, of nobody, or of a reader who left or was erased.
+
+    Raises HTTPException 404 where readers may not write rubrics.
+    """
+    if not site.app.settings.reader_rubrics:
+        raise HTTPException(404)
+    subscription_id = site.app.links.read(Purpose.PREFERENCES, request.path_params["token"])
+    if subscription_id in (None, TEST_READER):
+        return None
+    with site.app.store.read() as tx:
+        known = subscriptions.by_id(tx, subscription_id)
+        if known is None or not known.email:
+            return None
+        found = subscriptions.of_subscriber(tx, known.subscriber_id)
+        followed = tuple(one.rubric for one in found if one.state in READING)
+        mine = reader_rubrics.of_reader(tx, known.subscriber_id)
+    return Writer(known, followed, mine) if followed else None
+
+
+def keep_draft(tx: Connection, site: Site, writer: Writer, slug: str, text: str) -> str | None:
+    now, limit = site.app.clock(), site.app.settings.reader_rubrics
+    if slug:
+        return slug if reader_rubrics.save_draft(tx, slug, text, now) else None
+    try:
+        return reader_rubrics.create(tx, writer.known.subscriber_id, text, now, limit=limit)
+    except reader_rubrics.TooManyRubrics:
+        return None
+
+
+def current_text(versions: Sequence[ReaderRubricVersion]) -> str:
+    """The draft; else the text that waits for its confirmation; else the one in use."""
+    texts = {one.state: one.text for one in reversed(versions)}
+    return next((texts[state] for state in CURRENT if state in texts), "")
+
+
+def title_of_versions(versions: Sequence[ReaderRubricVersion]) -> str:
+    """The title in use; of a rubric that was never confirmed, that of its draft."""
+    active = next((one.text for one in versions if one.state is VersionState.ACTIVE), "")
+    return form_of_text(active or current_text(versions)).title or UNTITLED
+
+
+def may_create(site: Site, writer: Writer) -> bool:
+    """Whether the reader has an unsaved draft, or fewer rubrics than are allowed."""
+    drafts = any(one.active_version is None for one in writer.rubrics)
+    return drafts or len(writer.rubrics) < site.app.settings.reader_rubrics
+
+
+def path_of(site: Site, writer: Writer, slug: str) -> str:
+    return site.local_path(site.app.links.reader_rubric_url(writer.known.id, slug))
+
+
+def redirect(site: Site, writer: Writer, slug: str, end: str = "") -> Response:
+    return RedirectResponse(path_of(site, writer, slug) + end, 303)
+
+
+def rubric_notice(
+    site: Site, writer: Writer, title: str, *lines: str, status: int = 200, back: str = ""
+) -> Response:
+    """A page with a few sentences, and links to the reader's preferences and to `back`."""
+    return site.page(
+        "rubric_notice.html",
+        status=status,
+        title=title,
+        lines=lines,
+        back=back,
+        preferences=preferences_of(site, writer),
+    )
+
+
+def unknown_link(site: Site) -> Response:
+    """The same page for a broken link, and for a reader who left or was erased."""
+    return site.notice(
+        "This link does not work",
+        "Nothing was changed. Your subscription ended, the link belongs to a test email, or it was "
+        "copied incompletely.",
+        "Please use the link at the end of your latest digest.",
+        status=404,
+    )
+
+
+def unknown_rubric(site: Site, writer: Writer) -> Response:
+    """The same page for a deleted rubric and for one of another reader."""
+    line = "Nothing was changed. It was deleted, or the link was copied incompletely."
+    return rubric_notice(site, writer, "You have no such rubric", line, status=404)
+
+
+def too_many(site: Site, writer: Writer) -> Response:
+    limit = site.app.settings.reader_rubrics
+    return rubric_notice(
+        site,
+        writer,
+        "You have as many rubrics as you may",
+        f"A reader may have {limit} of their own here. Change one of yours, or delete it first.",
+        status=409,
+    )
+
+
+def preferences_of(site: Site, writer: Writer) -> str:
+    return site.local_path(site.app.links.preferences_url(writer.known.id))
