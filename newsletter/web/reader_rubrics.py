@@ -245,17 +245,12 @@ def form_page(
     rubric = writer.rubric(slug)
     with site.app.store.read() as tx:
         versions = reader_rubrics.versions(tx, slug) if slug else []
-    empty = more or max(1, EMPTY_CATEGORIES - len(form.categories))
     draft = next((one for one in writer.rubrics if one.active_version is None), None)
     return site.page(
         "rubric_form.html",
         status=422 if faults else 200,
         title="Your rubric" if slug else "Write a rubric of your own",
-        form=with_empty_rows(form),
-        category_fields=[*form.categories, *[""] * empty],
-        faults={one.field: one.message for one in faults},
-        summary=[(one.field, _label(one.field), one.message) for one in faults],
-        doubts=doubts(form.categories),
+        **field_values(site, form, faults, more),
         message=message,
         rubric=rubric,
         waiting=any(one.state is VersionState.WAITING for one in versions),
@@ -263,16 +258,30 @@ def form_page(
         here=path_of(site, writer, slug or "new"),
         copies=[] if slug else copyable(site, writer),
         other_draft=path_of(site, writer, draft.slug) if draft and not slug else "",
-        names=NAMES,
-        relevance_words=RELEVANCE_WORDS,
-        novelty_words=NOVELTY_WORDS,
-        max_title=MAX_TITLE,
-        max_criteria=MAX_CRITERIA,
-        usual_scoring=DEFAULT_SCORING,
-        judged=site.app.scorer.judges,
         budget=site.app.settings.reader_rubric_budget_usd,
         preferences=preferences_of(site, writer),
     )
+
+
+def field_values(
+    site: Site, form: RubricForm, faults: Sequence[FormFault], more: int = 0
+) -> dict[str, Any]:
+    """What `rubric_fields.html` needs, and a summary of the faults. `more` as of `form_page`."""
+    empty = more or max(1, EMPTY_CATEGORIES - len(form.categories))
+    return {
+        "form": with_empty_rows(form),
+        "category_fields": [*form.categories, *[""] * empty],
+        "faults": {one.field: one.message for one in faults},
+        "summary": [(one.field, _label(one.field), one.message) for one in faults],
+        "doubts": doubts(form.categories),
+        "names": NAMES,
+        "relevance_words": RELEVANCE_WORDS,
+        "novelty_words": NOVELTY_WORDS,
+        "max_title": MAX_TITLE,
+        "max_criteria": MAX_CRITERIA,
+        "usual_scoring": DEFAULT_SCORING,
+        "judged": site.app.scorer.judges,
+    }
 
 
 def preferences_section(site: Site, known: Subscription, followed: Sequence[str]) -> dict[str, Any]:
