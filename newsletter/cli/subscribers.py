@@ -8,28 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter import bootstrap
 from newsletter.cli.console import confirm, print_json, print_raw, screen, table
 from newsletter.delivery import identity
-from newsletter.delivery.confirmation import InvitedCount, invitation, invite_pending
+from newsletter.delivery.confirmation import InvitedCount, invite_pending, inviter
 from newsletter.domain.csv_header import COLUMNS, Columns
 from newsletter.domain.formatting import plural
-from newsletter.domain.mail import SubscriberState
 from newsletter.domain.preferences import parse_address
 from newsletter.domain.subscriber_csv import (
     SubscriberFile,
     SubscriberRow,
-    read_row,
     read_subscribers,
     write_subscribers,
 )
 from newsletter.errors import OperatorError, file_error
+from newsletter.operations import readers
 from newsletter.render import Renderer
 from newsletter.settings import Settings, SettingsError, read_settings
-from newsletter.store import (
-    restore_subscriber,
-    subscriber_import,
-    subscribers,
-    subscriptions,
-    suppressions,
-)
+from newsletter.store import subscriber_import, subscribers, subscriptions
 from newsletter.store.subscribers import SubscriberChange
 
 if TYPE_CHECKING:
@@ -39,8 +32,6 @@ if TYPE_CHECKING:
 
     from newsletter.domain.mail import Email, Subscription
     from newsletter.store.subscriber_import import ImportResult
-
-LIVE = (SubscriberState.PENDING, SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 
 class ImportOptions(NamedTuple):
@@ -101,7 +92,7 @@ def _keep(
     invites = not options.consent.strip() and not options.dry_run
     if invites:
         # Built before anything is stored: a fault here leaves no subscriber without their mail.
-        mailer, invite = bootstrap.build_mailer(settings), _invitation(settings)
+        mailer, invite = bootstrap.build_mailer(settings), _inviter(settings)
         store = bootstrap.open_live_store(settings, create=True)
     else:
         store = bootstrap.open_store(settings, create=True)
@@ -120,18 +111,10 @@ def _keep(
         _say_invited(invite_pending(store, mailer, emails, invite, bootstrap.now()))
 
 
-def _invitation(settings: Settings) -> Callable[[Sequence[Subscription]], Email]:
-    """Builds the confirmation mail of a subscriber's pending subscriptions."""
+def _inviter(settings: Settings) -> Callable[[Sequence[Subscription]], Email]:
     rubrics, renderer = bootstrap.rubrics(settings), Renderer(identity.site_info(settings))
     links, sender = identity.links(settings), identity.sender_of(settings)
-
-    def invite(pending: Sequence[Subscription]) -> Email:
-        titles = [
-            rubrics[one.rubric].title if one.rubric in rubrics else one.rubric for one in pending
-        ]
-        return invitation(renderer, links, sender, pending[0], titles, bootstrap.now())
-
-    return invite
+    return inviter(rubrics, renderer, links, sender, bootstrap.now())
 
 
 def _named(row: SubscriberRow) -> str:
@@ -268,12 +251,10 @@ def show_add(
         raise SettingsError(message)
     settings = read_settings()
     known = _known_rubrics(settings)
-    rows: list[SubscriberRow] = []
-    for slug in slugs:
-        csv_file = read_row({"email": email, "rubric": slug, **preferences}, known)
-        if csv_file.faults:
-            raise SettingsError("; ".join(fault.message for fault in csv_file.faults))
-        rows += csv_file.rows
+    csv_file = readers.read_rows(email, slugs, preferences, known)
+    if csv_file.faults:
+        raise SettingsError("; ".join(fault.message for fault in csv_file.faults))
+    rows = csv_file.rows
     one = options._replace(address=rows[0].email) if len(rows) == 1 else options
     _keep(settings, rows, one, listed=True)
     return 0
@@ -295,32 +276,15 @@ def show_remove(email: str, rubrics: Sequence[str], *, yes: bool) -> int:
     with store.read() as tx:
         known = _known(tx, email)
         found = subscriptions.of_address(tx, email)
-    _check_read(known, found, rubrics)
-    live = [one for one in found if one.state in LIVE and one.rubric in (rubrics or [one.rubric])]
+    readers.check_read(known, found, rubrics)
+    live = readers.live(found, rubrics)
     if not yes and live:
         what = " and ".join(repr(one.rubric) for one in live)
         confirm(f"Unsubscribe {known.email} from {what} permanently? No import undoes this.")
     with store.begin() as tx:
-        if rubrics:
-            done = [
-                subscriptions.leave(tx, one.id, "operator", bootstrap.now())
-                for one in found
-                if one.rubric in rubrics
-            ]
-        else:
-            done = [subscriptions.leave_all(tx, known.subscriber_id, "operator", bootstrap.now())]
-    _say(
-        f"{known.email}: {'unsubscribed permanently' if any(done) else 'was unsubscribed already'}"
-    )
+        done = readers.remove(tx, found, rubrics, bootstrap.now())
+    _say(f"{known.email}: {'unsubscribed permanently' if done else 'was unsubscribed already'}")
     return 0
-
-
-def _check_read(known: Subscription, found: Sequence[Subscription], rubrics: Sequence[str]) -> None:
-    """Raises SettingsError for a rubric that the address never read."""
-    read = {one.rubric for one in found}
-    if unknown := [slug for slug in rubrics if slug not in read]:
-        message = f"--rubric {unknown[0]}: {known.email} has only {', '.join(sorted(read))}"
-        raise SettingsError(message)
 
 
 def show_restore(email: str, rubrics: Sequence[str], consent: str) -> int:
@@ -331,26 +295,15 @@ def show_restore(email: str, rubrics: Sequence[str], consent: str) -> int:
     settings = read_settings()
     address, store = _address(email), bootstrap.open_store(settings)
     with store.read() as tx:
-        known, reason = subscriptions.find(tx, address), suppressions.reason_for(tx, address)
-        found = subscriptions.of_address(tx, address)
-        gone = restore_subscriber.left(tx, address, rubrics)
-    if refusal := restore_subscriber.refusal_reason(known, reason):
-        message = f"{address} {refusal}; no command reactivates it, and nothing was changed"
-        raise OperatorError(message)
-    if known:
-        _check_read(known, found, rubrics)
-    if not (gone or reason):
-        with store.read() as tx:
+        wanted = readers.restorable(tx, address, rubrics)
+        if not wanted.is_needed:
             _say(f"{address} is {_known(tx, address).state.value}: no change")
-        return 0
+            return 0
     # The provider first: the other order could let it drop the mail of an active reader.
     if lists := bootstrap.suppression_lists(settings):
-        lists.free(known.email if known else address)
+        lists.free(wanted.known.email if wanted.known else address)
     with store.begin() as tx:
-        back = restore_subscriber.restore(tx, address, rubrics, consent.strip(), bootstrap.now())
-    if back is None:
-        message = f"{address} changed meanwhile; see: newsletter subscribers list"
-        raise OperatorError(message)
+        back = readers.restore(tx, address, rubrics, consent.strip(), bootstrap.now())
     if back:
         what = " and ".join(repr(one.rubric) for one in back)
         _say(f"{back[0].email}: active again, with {what}")

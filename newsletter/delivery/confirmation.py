@@ -11,11 +11,12 @@ from newsletter.mailers import SendError, Verdict, connections_kept
 from newsletter.store import signups, subscriptions, suppressions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from newsletter.domain.links import Links
     from newsletter.domain.mail import Email, Sender, Subscription
+    from newsletter.domain.model import Rubric
     from newsletter.mailers import Mailer
     from newsletter.render import Renderer
     from newsletter.store import Store
@@ -66,6 +67,20 @@ def invitation(
         now=now,
         refuse_url=refuse_url,
     )
+
+
+def inviter(
+    rubrics: Mapping[str, Rubric], renderer: Renderer, links: Links, sender: Sender, now: datetime
+) -> Callable[[Sequence[Subscription]], Email]:
+    """Builds the confirmation mail of a subscriber's pending subscriptions."""
+
+    def invite(pending: Sequence[Subscription]) -> Email:
+        titles = [
+            rubrics[one.rubric].title if one.rubric in rubrics else one.rubric for one in pending
+        ]
+        return invitation(renderer, links, sender, pending[0], titles, now)
+
+    return invite
 
 
 def invite_pending(

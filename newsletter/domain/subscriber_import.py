@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from newsletter.domain.mail import PREFERENCES, WEEKDAYS, Format, SubscriberState, Subscription
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, time
 
     from newsletter.domain.subscriber_csv import SubscriberRow
@@ -47,7 +48,13 @@ class Merged:
 
 def merge(known: Subscription, row: SubscriberRow, consent: str, *, overwrite: bool) -> Merged:
     """What becomes of `known` by this row, imported with `consent` (empty: none)."""
-    given = _given(row)
+    return merge_values(known, _given(row), consent, overwrite=overwrite)
+
+
+def merge_values(
+    known: Subscription, given: Mapping[str, Any], consent: str = "", *, overwrite: bool
+) -> Merged:
+    """What becomes of `known` by these values; None is the service's default."""
     different = {name: value for name, value in given.items() if value != getattr(known, name)}
     taken = {
         name: value for name, value in different.items() if overwrite or name not in known.chosen

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from newsletter.errors import OperatorError
 from newsletter.operations import review
-from newsletter.store.operator import actions
+from newsletter.store.operator import actions, reader_state, readers
 from newsletter.store.operator.actions import ActionKind
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class UndoOutcome(StrEnum):
 
 
 class Reversal(NamedTuple):
-    """How one kind of action is undone."""
+    """How one kind of action is undone. Both may raise OperatorError."""
 
     state: Callable[[Connection, OperatorAction], Mapping[str, Any]]
     """The subject now, in the form of the action's `before` and `after`."""
@@ -37,7 +38,34 @@ class Reversal(NamedTuple):
     """Bring back `before`."""
 
 
+def _reader(tx: Connection, action: OperatorAction) -> Mapping[str, Any]:
+    return reader_state.read(tx, action.subject)
+
+
+def _revert_reader(tx: Connection, action: OperatorAction, _now: datetime) -> None:
+    reader_state.write(tx, action.subject, action.before)
+
+
+def _revert_add(tx: Connection, action: OperatorAction, _now: datetime) -> None:
+    if reader_state.was_mailed(tx, action.subject, action.before):
+        message = "they were mailed already; to end that, remove the reader"
+        raise OperatorError(message)
+    if action.before:
+        reader_state.write(tx, action.subject, action.before)
+    else:
+        reader_state.delete_new(tx, action.subject)
+
+
+READER_CHANGES = (
+    ActionKind.EDIT_READER,
+    ActionKind.PAUSE_READER,
+    ActionKind.RESUME_READER,
+    ActionKind.RESTORE_READER,
+    ActionKind.REMOVE_READER,
+)
 REVERSALS: dict[ActionKind, Reversal] = {
+    **dict.fromkeys(READER_CHANGES, Reversal(_reader, _revert_reader)),
+    ActionKind.ADD_READER: Reversal(_reader, _revert_add),
     ActionKind.ANSWER_REPLY: Reversal(review.reply_now, review.reopen_reply),
     ActionKind.RESOLVE_MAIL: Reversal(review.mail_now, review.reopen_mail),
 }
@@ -71,3 +99,14 @@ def undo(
     reversal.revert(tx, action, now)
     actions.mark_undone(tx, action_id, operator, now)
     return UndoOutcome.UNDONE
+
+
+def address_to_free(tx: Connection, action_id: str) -> str:
+    """The address that the provider's lists must not hold when this is undone; empty if none.
+
+    The provider may have been told that the reader left.
+    """
+    action = actions.by_id(tx, action_id)
+    if action is None or action.kind is not ActionKind.REMOVE_READER or not is_possible(action):
+        return ""
+    return readers.addresses(tx, [action.subject]).get(action.subject, "")

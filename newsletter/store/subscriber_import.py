@@ -25,7 +25,7 @@ from newsletter.store.subscription_rows import of_row, query_rows
 from newsletter.store.tables import rubric_suppression, subscriber, subscription, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -46,6 +46,10 @@ class ImportResult:
     """Rows that change a known reader, or would but for what the reader chose."""
 
 
+def _new_id() -> str:
+    return uuid4().hex
+
+
 def save_all(
     tx: Connection,
     rows: Iterable[SubscriberRow],
@@ -53,13 +57,17 @@ def save_all(
     now: datetime,
     *,
     overwrite: bool = False,
+    new_id: Callable[[], str] = _new_id,
 ) -> ImportResult:
-    """Save each row: active with its consent, or waiting for a confirmation without."""
+    """Save each row: active with its consent, or waiting for a confirmation without.
+
+    `new_id` makes the ids of new subscribers.
+    """
     done = ImportResult()
     rest = iter(rows)
     while some := list(islice(rest, IMPORT_PAGE)):
         for once in _without_repeats(some):
-            _save_some(tx, once, consent.strip(), now, done, overwrite=overwrite)
+            _save_some(tx, once, consent.strip(), now, done, overwrite=overwrite, new_id=new_id)
     return done
 
 
@@ -82,6 +90,7 @@ def _save_some(
     done: ImportResult,
     *,
     overwrite: bool,
+    new_id: Callable[[], str],
 ) -> None:
     shut = _suppressed(tx, rows)
     known = _known(tx, rows)
@@ -91,7 +100,7 @@ def _save_some(
         if key in shut:
             continue
         if key not in known:
-            new.append(new_subscription(row, consent, uuid4().hex, now))
+            new.append(new_subscription(row, consent, new_id(), now))
             continue
         _save_known(tx, row, known[key], consent, now, done, overwrite=overwrite)
     if new:

@@ -34,7 +34,17 @@ from newsletter.web import (
 )
 from newsletter.web.forms import with_form, with_large_form
 from newsletter.web.middleware import SecurityHeaders, TrustedProxies
-from newsletter.web.operator import auth, log, page, preview, review
+from newsletter.web.operator import (
+    auth,
+    log,
+    page,
+    preview,
+    reader,
+    reader_add,
+    reader_forms,
+    readers,
+    review,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -77,6 +87,11 @@ PAGES = {
     "/operator": page.show,
     "/operator/preview/{rubric}": preview.show,
     "/operator/review": review.show,
+    "/operator/readers": readers.show,
+    "/operator/readers/new": reader_add.show,
+    "/operator/readers/{id}": reader.show,
+    "/operator/readers/{id}/remove": reader_forms.ask_remove,
+    "/operator/readers/{id}/restore": reader_forms.ask_restore,
     "/operator/log": log.show,
     "/operator/preview/{rubric}/mail": preview.show_mail,
 }
@@ -100,6 +115,14 @@ FORMS = {
     "/operator/logout": auth.log_out,
     "/operator/replies": review.answer_reply,
     "/operator/deliveries": review.resolve_mail,
+    "/operator/readers": readers.search,
+    "/operator/readers/new": reader_add.add,
+    "/operator/readers/{id}/edit": reader_forms.edit,
+    "/operator/readers/{id}/pause": reader_forms.pause,
+    "/operator/readers/{id}/resume": reader_forms.resume,
+    "/operator/readers/{id}/remove": reader_forms.remove,
+    "/operator/readers/{id}/restore": reader_forms.restore,
+    "/operator/readers/{id}/invite": reader_forms.invite,
     "/operator/log/undo": log.undo_action,
 }
 LARGE_FORMS = {

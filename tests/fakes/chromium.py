@@ -114,6 +114,15 @@ class Tab:
         )
         return [str(each) for each in found]
 
+    def send_header(self, name: str, value: str) -> None:
+        """Add a header to every request, as a proxy would."""
+        self._call("Network.setExtraHTTPHeaders", headers={name: value})
+
+    def press_twice(self, selector: str) -> None:
+        """A double click: the second follows before the answer to the first."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self._loaded(lambda: self.run(f"{found}.click(); {found}.click()"))
+
     def forbid_scripts(self) -> None:
         self._call("Emulation.setScriptExecutionDisabled", value=True)
 

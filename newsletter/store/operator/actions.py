@@ -25,6 +25,7 @@ class ActionKind(StrEnum):
     """What an operator can do on the pages; the log shows these words."""
 
     ADD_READER = "add reader"
+    INVITE_READER = "send confirmation mail"
     EDIT_READER = "edit reader"
     PAUSE_READER = "pause reader"
     RESUME_READER = "resume reader"
@@ -53,6 +54,8 @@ class OperatorAction:
     after: Mapping[str, Any] = field(default_factory=dict)
     subscriber_id: str | None = None
     """The reader whom it was about: it is in their download, and blanked by their erasure."""
+    result: str = ""
+    """What the outside answered, where something was sent after the change was stored."""
     undone_at: datetime | None = None
     undone_by: str = ""
 
@@ -89,8 +92,20 @@ def newest(tx: Connection, limit: int, offset: int = 0) -> list[OperatorAction]:
     return [_action(row) for row in tx.execute(query).mappings()]
 
 
+def of_subscriber(tx: Connection, subscriber_id: str, limit: int) -> list[OperatorAction]:
+    """The newest actions about a reader."""
+    query = select(operator_action).where(operator_action.c.subscriber_id == subscriber_id)
+    order = operator_action.c.at.desc(), operator_action.c.id
+    return [_action(row) for row in tx.execute(query.order_by(*order).limit(limit)).mappings()]
+
+
 def count(tx: Connection) -> int:
     return tx.scalar(select(func.count()).select_from(operator_action)) or 0
+
+
+def set_result(tx: Connection, action_id: str, result: str) -> None:
+    mine = operator_action.c.id == action_id
+    tx.execute(update(operator_action).where(mine).values(result=result))
 
 
 def mark_undone(tx: Connection, action_id: str, operator: str, now: datetime) -> bool:
@@ -103,7 +118,7 @@ def mark_undone(tx: Connection, action_id: str, operator: str, now: datetime) ->
 def blank(tx: Connection, subscriber_id: str) -> None:
     """Delete what the log holds of a reader, for their erasure; that something was done stays."""
     of_reader = operator_action.c.subscriber_id == subscriber_id
-    tx.execute(update(operator_action).where(of_reader).values(before={}, after={}))
+    tx.execute(update(operator_action).where(of_reader).values(before={}, after={}, result=""))
 
 
 def _action(row: RowMapping) -> OperatorAction:

@@ -107,6 +107,7 @@ operator_action = Table(
     Column("subscriber_id", String(32), index=True),
     Column("before", JSON, nullable=False),
     Column("after", JSON, nullable=False),
+    Column("result", Text, nullable=False, server_default=""),
     Column("undone_at", Moment),
     Column("undone_by", Text, nullable=False, server_default=""),
     Index(None, "subject", "at"),

@@ -18,13 +18,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from newsletter.errors import OperatorError
+from newsletter.operations import undo
 from newsletter.store.operator import actions as log
 from newsletter.store.operator.actions import OperatorAction
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
 
     State = Mapping[str, Any]
 
-MENU = {"": "Overview", "/review": "Review", "/log": "Log"}
+MENU = {"": "Overview", "/readers": "Readers", "/review": "Review", "/log": "Log"}
 """The operator's pages, by their paths below `/operator`."""
 FORM_ID = re.compile(r"[0-9a-f]{32}")
+MAX_PAGE = 10_000
+UNSHOWN = {"id", "at", "state_at", "since", "soft_bounces"}
+"""Values of a state that say nothing to an operator."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class Change:
     back: str
     """The page that shows the outcome, below `/operator`."""
     subscriber_id: str | None = None
+    refused_back: str | None = None
+    """The page that a refusal links to; None: the same."""
+    then: Callable[[str], None] | None = None
+    """Runs once after the change is committed, with the id of the action: what is sent outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,11 @@ def operator_page(
     )
 
 
+def page_number(given: str) -> int:
+    """The number of a page of a list; 1 where it makes no sense."""
+    return min(max(1, int(given[:6])), MAX_PAGE) if given.isascii() and given.isdecimal() else 1
+
+
 def new_form_id() -> str:
     return secrets.token_hex(16)
 
@@ -123,17 +136,21 @@ def sent_form(site: Site, request: Request, form: Form) -> SentForm:
 def perform(site: Site, request: Request, form: Form, change: Change) -> Response:
     """Do what a form asks for, once, and record it in the same transaction."""
     sent = sent_form(site, request, form)
+    refused_back = change.back if change.refused_back is None else change.refused_back
     try:
         with site.app.store.begin() as tx:
             log.lock(tx)
-            if log.by_id(tx, sent.id) is None:
-                before = change.state(tx)
-                if stamp(before) != sent.stamp:
-                    return out_of_date(site, sent.session, change.back, _last(tx, change.subject))
-                change.apply(tx, sent.now)
-                log.record(tx, sent.action(change, before, change.state(tx)))
+            if known := log.by_id(tx, sent.id):
+                return done(site, change.back.replace(change.subject, known.subject), sent.id)
+            before = change.state(tx)
+            if stamp(before) != sent.stamp:
+                return out_of_date(site, sent.session, refused_back, _last(tx, change.subject))
+            change.apply(tx, sent.now)
+            log.record(tx, sent.action(change, before, change.state(tx)))
+        if change.then:
+            change.then(sent.id)
     except OperatorError as refused:
-        return refusal(site, sent.session, change.back, str(refused))
+        return refusal(site, sent.session, refused_back, str(refused))
     return done(site, change.back, sent.id)
 
 
@@ -157,7 +174,7 @@ def refusal(site: Site, session: OperatorSession, back: str, reason: str) -> Res
         here=None,
         status=409,
         title="Nothing was changed",
-        reason=reason,
+        reason=f"{reason[:1].upper()}{reason[1:].rstrip('.')}.",
         back=back,
     )
 
@@ -168,8 +185,13 @@ def outcome(tx: Connection, request: Request) -> dict[str, Any] | None:
     return shown_action(found) if found else None
 
 
-def shown_action(action: OperatorAction) -> dict[str, Any]:
+def shown_action(
+    action: OperatorAction, addresses: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """An action for a template; `addresses` are those of the readers who are not erased, by id."""
     return {
+        "email": (addresses or {}).get(action.subscriber_id or ""),
+        "changes": list(state_changes(action.before, action.after)),
         "id": action.id,
         "kind": action.kind.value,
         "subject": action.subject,
@@ -177,9 +199,40 @@ def shown_action(action: OperatorAction) -> dict[str, Any]:
         "operator": action.operator,
         "session": action.session,
         "at": action.at,
+        "result": action.result,
+        "can_undo": undo.is_possible(action),
         "undone_at": action.undone_at,
         "undone_by": action.undone_by,
     }
+
+
+def state_changes(before: State, after: State, of: str = "") -> Iterator[tuple[str, str, str]]:
+    """What differs between two states, without times: the name of a value, what it was and is."""
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old == new or name in UNSHOWN:
+            continue
+        title = f"{of} {name}".strip().replace("_", " ")
+        if isinstance(old or new, dict):
+            yield from state_changes(old or {}, new or {}, of if name == "reader" else title)
+        elif _is_rows(old or new):
+            yield from state_changes(_by_rubric(old), _by_rubric(new), of)
+        else:
+            yield title, _shown(old), _shown(new)
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _by_rubric(rows: list[State] | None) -> State:
+    return {str(one.get("rubric", "address")): one for one in rows or ()}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(value)
 
 
 def _last(tx: Connection, subject: str) -> str:

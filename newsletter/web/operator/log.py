@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
@@ -10,9 +11,16 @@ from newsletter.errors import OperatorError
 from newsletter.operations import undo
 from newsletter.operations.undo import UndoOutcome
 from newsletter.store.operator import actions as action_log
+from newsletter.store.operator import readers
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
-from newsletter.web.operator.actions import MENU, operator_page, refusal, shown_action
+from newsletter.web.operator.actions import (
+    MENU,
+    operator_page,
+    page_number,
+    refusal,
+    shown_action,
+)
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,17 +30,18 @@ if TYPE_CHECKING:
     from newsletter.web.forms import Form
 
 SHOWN = 100
-MAX_PAGE = 10_000
+READER_PAGE = re.compile(r"/readers/[0-9a-f]{32}")
 
 
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
         return auth.login_page(site)
-    page = requested_page(request)
+    page = page_number(request.query_params.get("page", ""))
     with site.app.store.read() as tx:
         found = action_log.newest(tx, SHOWN, (page - 1) * SHOWN)
         number = action_log.count(tx)
+        known = readers.addresses(tx, [each.subscriber_id for each in found])
     return operator_page(
         site,
         session,
@@ -40,28 +49,32 @@ def show(site: Site, request: Request) -> Response:
         here="/log",
         title="Log",
         said=UndoOutcome.UNDONE if request.query_params.get("said") == "undone" else "",
-        actions=[{**shown_action(each), "can_undo": undo.is_possible(each)} for each in found],
+        actions=[shown_action(each, known) for each in found],
         number=number,
         page=page,
         pages=max(1, -(-number // SHOWN)),
     )
 
 
-def requested_page(request: Request) -> int:
-    """The number of a page of a list; 1 where it makes no sense."""
-    given = request.query_params.get("page", "")
-    return min(max(1, int(given)), MAX_PAGE) if given.isascii() and given[:6].isdecimal() else 1
-
-
 def undo_action(site: Site, request: Request, form: Form) -> Response:
     """Undo an action, unless that was done before or its subject was changed meanwhile."""
     session = auth.require_csrf_token(site, request, form)
-    back = first(form, "back") if first(form, "back") in MENU else "/log"
+    back, action_id = _back(first(form, "back")), first(form, "id")[:32]
     try:
+        with site.app.store.read() as tx:
+            removed = undo.address_to_free(tx, action_id)
+        # The provider first: the other order could let it drop the mail of an active reader.
+        if removed and site.app.suppression_lists:
+            site.app.suppression_lists.free(removed)
         with site.app.store.begin() as tx:
-            done = undo.undo(tx, first(form, "id")[:32], session.operator, site.app.clock())
+            done = undo.undo(tx, action_id, session.operator, site.app.clock())
     except OperatorError as refused:
-        return refusal(site, session, back, f"{refused}.")
+        return refusal(site, session, back, str(refused))
     if done is not UndoOutcome.UNDONE:
-        return refusal(site, session, back, f"{done.value}.")
+        return refusal(site, session, back, done.value)
     return RedirectResponse(f"{site.prefix}/operator{back}?said=undone", 303)
+
+
+def _back(given: str) -> str:
+    """The page that the form was on: an entry of the menu, or one reader's page."""
+    return given if given in MENU or READER_PAGE.fullmatch(given) else "/log"

@@ -23,6 +23,7 @@ def upgrade() -> None:
         Column("subscriber_id", String(32)),
         Column("before", JSON(), nullable=False),
         Column("after", JSON(), nullable=False),
+        Column("result", Text(), nullable=False, server_default=""),
         Column("undone_at", Moment()),
         Column("undone_by", Text(), nullable=False, server_default=""),
         PrimaryKeyConstraint("id", name=op.f("pk_operator_action")),

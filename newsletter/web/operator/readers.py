@@ -1,0 +1,78 @@
+"""The list of readers: search by address, name, rubric and state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsletter.domain.formatting import plural
+from newsletter.domain.mail import SubscriberState
+from newsletter.rubrics.folder import faults_of, of_operator
+from newsletter.store.operator import readers
+from newsletter.store.operator.readers import ReaderFilter
+from newsletter.web.forms import first
+from newsletter.web.operator import auth
+from newsletter.web.operator.actions import operator_page, page_number
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from newsletter.web.context import Site
+    from newsletter.web.forms import Form
+    from newsletter.web.operator.auth import OperatorSession
+
+SHOWN = 50
+MAX_TEXT = 200
+STATES = [state.value for state in SubscriberState]
+
+
+def show(site: Site, request: Request) -> Response:
+    session = auth.session(site, request)
+    if session is None:
+        return auth.login_page(site)
+    asked = request.query_params
+    wanted = _filter("", asked.get("rubric", ""), asked.get("state", ""))
+    return _list(site, session, wanted, page_number(asked.get("page", "")))
+
+
+def search(site: Site, request: Request, form: Form) -> Response:
+    """A form and not a link: no URL contains an address. It changes nothing."""
+    session = auth.require(site, request)
+    wanted = _filter(*(first(form, name) for name in ("text", "rubric", "state")))
+    return _list(site, session, wanted, page_number(first(form, "page")))
+
+
+def _filter(text: str, rubric: str, state: str) -> ReaderFilter:
+    return ReaderFilter(text[:MAX_TEXT].strip(), rubric, state if state in STATES else "")
+
+
+def _list(site: Site, session: OperatorSession, wanted: ReaderFilter, page: int) -> Response:
+    with site.app.store.read() as tx:
+        number, found = readers.search(tx, wanted, SHOWN, (page - 1) * SHOWN)
+    return operator_page(
+        site,
+        session,
+        "operator_readers.html",
+        here="/readers",
+        title="Readers",
+        readers=found,
+        titles={slug: site.title_of(slug) for one in found for slug in one.rubrics},
+        number=plural(number, "reader"),
+        page=page,
+        pages=max(1, -(-number // SHOWN)),
+        wanted=wanted,
+        states=STATES,
+        rubrics=rubric_choices(site),
+    )
+
+
+def rubric_choices(site: Site) -> list[tuple[str, str]]:
+    """The operator's rubrics as (name, title), also those whose file has a fault now."""
+    known = of_operator(site.app.rubrics)
+    found = {slug: rubric.title for slug, rubric in known.items()}
+    faulty = {slug: f"{slug} (its file has a fault)" for slug in faults_of(known)}
+    return sorted((found | faulty).items(), key=lambda one: one[1].casefold())
+
+
+def known_rubrics(site: Site) -> set[str]:
+    return {slug for slug, _ in rubric_choices(site)}
