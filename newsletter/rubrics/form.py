@@ -63,6 +63,11 @@ NOVELTY_WORDS = {
 }
 LISTS = {"exclude": "Words to exclude", "authors": "Authors"}
 """Fields with one entry a line."""
+ORDER = (
+    *("title", "categories", "criteria", "criterion", "relevance", "novelty", "max_papers"),
+    *("exclude", "authors", "preface", "keywords", "scoring", "public"),
+)
+"""The fields from the top of the form to its end; `criterion` has a number after it."""
 READ_DIFFERENTLY = (
     "would be read differently from how it is written; use plain sentences, without marks such as "
     "** or a number with a full stop at the start of a line"
@@ -236,7 +241,14 @@ def faults_of(form: RubricForm) -> tuple[FormFault, ...]:
     ]
     if not found:
         found = list(_reading_faults(form))
-    return tuple({one.field: one for one in reversed(found)}.values())[::-1]
+    first = {one.field: one for one in reversed(found)}
+    return tuple(sorted(first.values(), key=lambda one: _place(one.field)))
+
+
+def _place(field: str) -> tuple[int, int]:
+    """Where a field stands on the page."""
+    name, _, number = field.partition("-")
+    return (ORDER.index(name), int(number or 0))
 
 
 def _character_faults(form: RubricForm) -> Iterator[FormFault]:
