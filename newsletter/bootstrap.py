@@ -29,7 +29,7 @@ from newsletter.mailers import (
 )
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
-from newsletter.rubrics.catalog import RubricCatalog
+from newsletter.rubrics.catalog import LoadTexts, RubricCatalog
 from newsletter.rubrics.folder import RubricFolder, RubricSource
 from newsletter.scorers import DRAFTERS, SCORERS, Drafter, Scorer
 from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
@@ -163,7 +163,11 @@ def catalog(settings: Settings, folder: RubricFolder, store: Store) -> RubricSou
     """The files of the folder, and the rubrics of readers if these are turned on."""
     if not settings.reader_rubrics:
         return folder
-    return RubricCatalog(folder, partial(reader_rubrics.changed_texts, store))
+    return RubricCatalog(folder, reader_texts(store))
+
+
+def reader_texts(store: Store) -> LoadTexts:
+    return partial(reader_rubrics.changed_texts, store)
 
 
 def build_source(settings: Settings, store: Store) -> PaperSource:

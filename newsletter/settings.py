@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from newsletter import env_file
 from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.domain.preferences import parse_clock, parse_zone
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.env_file import PREFIX
 from newsletter.errors import OperatorError
 
@@ -338,6 +339,10 @@ class Settings(BaseSettings):
     def budget_nanos(self) -> int:
         """The budget of one rubric and day."""
         return int(self.budget_usd * NANOS_PER_DOLLAR)
+
+    def budget_of(self, slug: str) -> int:
+        """The budget of this rubric and a day."""
+        return self.reader_rubric_budget_nanos if is_reader_rubric(slug) else self.budget_nanos
 
     @property
     def reader_rubric_budget_nanos(self) -> int:

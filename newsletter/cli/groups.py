@@ -191,12 +191,34 @@ rubrics_app = typer.Typer(
 
 @rubrics_app.command("list")
 def list_rubrics(
+    readers: Annotated[
+        bool, typer.Option("--readers", help="those that readers wrote, and their cost")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
 ) -> None:
     """List the rubrics of NEWSLETTER_RUBRICS_DIR, with cut-offs and readers."""
-    from newsletter.cli.rubrics import show_rubrics
+    from newsletter.cli.rubrics import show_reader_rubrics, show_rubrics
 
-    raise typer.Exit(show_rubrics(as_json=as_json))
+    raise typer.Exit((show_reader_rubrics if readers else show_rubrics)(as_json=as_json))
+
+
+@rubrics_app.command("pause")
+def pause_rubric(
+    slug: Annotated[str, typer.Argument(metavar="SLUG", help="like own-abcdefghijkl")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="shown to the reader")],
+) -> None:
+    """Pause a rubric that a reader wrote: it makes no digests."""
+    from newsletter.cli.rubrics import show_pause
+
+    raise typer.Exit(show_pause(slug, reason))
+
+
+@rubrics_app.command("resume")
+def resume_rubric(slug: Annotated[str, typer.Argument(metavar="SLUG")]) -> None:
+    """End the operator's pause of a rubric that a reader wrote."""
+    from newsletter.cli.rubrics import show_resume
+
+    raise typer.Exit(show_resume(slug))
 
 
 @rubrics_app.command("replay")

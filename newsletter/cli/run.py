@@ -10,6 +10,7 @@ from newsletter import bootstrap, logs
 from newsletter.cli.console import print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.model import DayKind, Outcome
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.errors import OperatorError
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate
 from newsletter.jobs.daily import (
@@ -18,17 +19,17 @@ from newsletter.jobs.daily import (
     UnservedRubric,
     run_daily,
 )
-from newsletter.jobs.dry_run import preview_run
+from newsletter.jobs.dry_run import preview_run, with_reader_rubrics_summed
 from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import ask_about_mailed_papers, retry_soft_bounced
 from newsletter.jobs.worker import become_planner, run_worker
 from newsletter.operations.healthcheck_ping import MailCounts, ping_if_delivered
-from newsletter.rubrics.folder import faults_of, why_missing
+from newsletter.rubrics.folder import faults_of, of_operator, why_missing
 from newsletter.settings import SettingsError, read_settings
 from newsletter.store import claims, deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import date
 
@@ -65,7 +66,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     else:
         _show(screen(), edition, settings)
     for issue in edition.results:
-        if issue.digest and not issue.problem:
+        if issue.digest and not issue.problem and not is_reader_rubric(issue.rubric.slug):
             say_older(app, issue.rubric, issue.digest)
     if day is None and rubric is None:
         # The same: with cron nothing else asks, and no mail waits for it any more.
@@ -94,7 +95,8 @@ def _show_price(app: App, day: date | None, rubric: str | None, *, as_json: bool
     if as_json:
         print_json({"date": state.date.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
         return 0
-    rows = [(p.rubric, p.announced, p.to_read, dollars(p.at_most_nanos), p.readers) for p in plans]
+    shown = with_reader_rubrics_summed(plans)
+    rows = [(p.rubric, p.announced, p.to_read, dollars(p.at_most_nanos), p.readers) for p in shown]
     headings = ("rubric", "announced", "to read", "costs at most", "readers")
     console = screen()
     if not plans and not state.unserved:
@@ -105,7 +107,7 @@ def _show_price(app: App, day: date | None, rubric: str | None, *, as_json: bool
         return 0
     console.print(table(f"{state.date}: what a run would do", headings, rows))
     for plan in plans:
-        if not plan.announced:
+        if not plan.announced and not is_reader_rubric(plan.rubric):
             said = _nothing_announced(app.rubrics[plan.rubric].categories, state.date)
             console.print(f"{plan.rubric}: {said}")
     number, _, newest = _in_files(app, day, rubric)
@@ -120,7 +122,8 @@ def check_slug(app: App, rubric: str | None) -> None:
         return
     if faults_of(app.rubrics).get(rubric):
         raise OperatorError(why_missing(app.rubrics, rubric))
-    message = f"no rubric {rubric}; there are {', '.join(sorted(app.rubrics))}"
+    known = of_operator(app.rubrics)
+    message = f"no rubric {rubric}; there are {', '.join(sorted(known))}"
     raise SettingsError(message)
 
 
@@ -194,10 +197,11 @@ def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
             "Add some: newsletter subscribers import FILE --consent TEXT"
         )
         return
-    if rows := [_row(issue) for issue in edition.results]:
+    named = [one for one in edition.results if not is_reader_rubric(one.rubric.slug)]
+    if rows := _rows(edition.results):
         console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
     for tell in (_unread, _left):
-        for issue in edition.results:
+        for issue in named:
             for said in tell(issue):
                 console.print(f"{issue.rubric.slug}: {said}")
     done = any(issue.sent or _lost(issue) or _waiting(issue) for issue in edition.results)
@@ -250,15 +254,29 @@ def _waiting(issue: RubricResult) -> str:
     return f"{plural(left, 'mail')} {verb}, not sent: see newsletter status"
 
 
-def _row(issue: RubricResult) -> tuple[Any, ...]:
-    facts = facts_of(issue)
+def _rows(results: Sequence[RubricResult]) -> list[tuple[Any, ...]]:
+    """A row for each rubric of the operator's, then one for all reader rubrics."""
+    named = [one for one in results if not is_reader_rubric(one.rubric.slug)]
+    own = [facts_of(one) for one in results if is_reader_rubric(one.rubric.slug)]
+    rows = [_row(facts_of(one), made=one.digest is not None) for one in named]
+    return [*rows, _row(_sum(own), made=True)] if own else rows
+
+
+def _sum(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The facts of all reader rubrics as one row."""
+    numbers = [name for name, value in facts[0].items() if isinstance(value, int)]
+    sums = {name: sum(one[name] for one in facts) for name in numbers}
+    return {"rubric": plural(len(facts), "reader rubric"), **sums}
+
+
+def _row(facts: dict[str, Any], *, made: bool) -> tuple[Any, ...]:
     known = [facts[name] for name in ("scanned", "picked", "near_misses", "tokens")]
     known.append(dollars(facts["cost_nanos"]))
     return (
         facts["rubric"],
         facts["announced"],
         # Unknown if no digest was made; 0 would be wrong.
-        *(known if issue.digest else ["-"] * len(known)),
+        *(known if made else ["-"] * len(known)),
         facts["sent"],
         facts["already"],
     )
@@ -307,7 +325,10 @@ def report_failures(edition: DailyRun) -> int:
         if trouble:
             met.setdefault(trouble, []).append(issue.rubric.slug)
     for trouble, slugs in met.items():
-        screen(errors=True).print(f"newsletter: {', '.join(slugs)}: {trouble}")
+        names = [slug for slug in slugs if not is_reader_rubric(slug)]
+        if own := len(slugs) - len(names):
+            names.append(plural(own, "reader rubric"))
+        screen(errors=True).print(f"newsletter: {', '.join(names)}: {trouble}")
     _say_held(edition.unserved)
     return 1 if met or edition.unserved else 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from newsletter import bootstrap
@@ -13,13 +13,15 @@ from newsletter.domain.shared_settings import list_names
 from newsletter.operations import shared_settings
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import collect_state, thresholds
-from newsletter.rubrics.folder import RubricFolder, no_rubric
+from newsletter.rubrics.folder import RubricFolder, RubricSource, no_rubric
 from newsletter.settings import Settings, read_settings
 from newsletter.store import Store, alerts, claims, deliveries, digests, subscribers
-from newsletter.store.reports import monitoring, operator_views
+from newsletter.store.reports import monitoring, operator_views, reader_rubrics
 from newsletter.store.task_queue import is_working, read_queue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
 SHOWN = 14
@@ -28,12 +30,13 @@ SHOWN = 14
 def show_status(*, as_json: bool) -> int:
     settings = read_settings()
     store = bootstrap.open_store(settings)
-    rubrics = RubricFolder(settings.rubrics_dir)
+    folder = RubricFolder(settings.rubrics_dir)
+    rubrics = bootstrap.catalog(settings, folder, store)
     wrong = _wrong(store, settings, rubrics)
     facts = {
         "alerts": [_alert_facts(one) for one in wrong],
         **_facts(store),
-        "settings_differ": _differences(store, settings, rubrics),
+        "settings_differ": _differences(store, settings, folder),
         **_queue_facts(store),
     }
     if as_json:
@@ -42,8 +45,8 @@ def show_status(*, as_json: bool) -> int:
     console = screen()
     for section in grouped(wrong):
         console.print(_words(section))
-    if not rubrics and not rubrics.faults:
-        console.print(f"! {no_rubric(rubrics.folder)}\n")
+    if not folder and not folder.faults:
+        console.print(f"! {no_rubric(folder.folder)}\n")
     _show_facts(console, facts)
     _show_queue(console, facts)
     if names := facts["settings_differ"]:
@@ -67,6 +70,8 @@ def _show_facts(console: Console, facts: dict[str, Any]) -> None:
     for name in ("subscribers", "deliveries"):
         counts = ", ".join(f"{n} {state}" for state, n in facts[name].items()) or "none"
         console.print(f"{name}: {counts}")
+    if own := reader_rubrics_line(facts["reader_rubrics"]):
+        console.print(own)
     unknown = facts["month_uncertain_nanos"]
     more = f", and at most {dollars(unknown)} more that is unknown" if unknown else ""
     console.print(f"cost this month: {dollars(facts['month_nanos'])}{more}")
@@ -75,6 +80,16 @@ def _show_facts(console: Console, facts: dict[str, Any]) -> None:
             f"bounce reports of 30 days without a known mail: {number} "
             "(newsletter deliveries reports)"
         )
+
+
+def reader_rubrics_line(own: Mapping[str, int]) -> str:
+    """All reader rubrics in one line; empty where there never were any."""
+    if not any(own.values()):
+        return ""
+    states = ", ".join(f"{own[name]} {name}" for name in ("active", "paused", "drafts"))
+    today, month = dollars(own["day_nanos"]), dollars(own["month_nanos"])
+    readers = plural(own["readers"], "reader")
+    return f"reader rubrics: {states}, of {readers}; cost {today} today, {month} this month"
 
 
 def _queue_facts(store: Store) -> dict[str, Any]:
@@ -133,7 +148,7 @@ def _differences(store: Store, settings: Settings, rubrics: RubricFolder) -> lis
         return (own.differences(tx) if own else None) or []
 
 
-def _wrong(store: Store, settings: Settings, rubrics: RubricFolder) -> list[OpenAlert]:
+def _wrong(store: Store, settings: Settings, rubrics: RubricSource) -> list[OpenAlert]:
     """The alerts that hold now, whether or not the service has recorded them."""
     now = bootstrap.now()
     seen = collect_state(store, settings, rubrics, bootstrap.build_calendar(settings), now)
@@ -167,7 +182,7 @@ def _words(section: Section) -> str:
 def _facts(store: Store) -> dict[str, Any]:
     month = month_start(bootstrap.now())
     with store.read() as tx:
-        editions = digests.summaries(tx, SHOWN)
+        editions = digests.summaries(tx, SHOWN, of_operator=True)
         states = {state.value: n for state, n in deliveries.count_all(tx).items()}
         people = {state.value: n for state, n in subscribers.count_states(tx).items()}
         spent, unknown_nanos = monitoring.spent_since(tx, month)
@@ -175,6 +190,7 @@ def _facts(store: Store) -> dict[str, Any]:
         unknown = len(claims.unknown_deliveries(tx))
         replies = operator_views.count_replies(tx)
         unreadable = operator_views.unreadable(tx, bootstrap.now())
+        own = reader_rubrics.totals(tx, bootstrap.now())
     needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]
     if unknown:
         mails = plural(unknown, "mail")
@@ -194,6 +210,7 @@ def _facts(store: Store) -> dict[str, Any]:
             }
             for edition in editions
         ],
+        "reader_rubrics": asdict(own),
         "subscribers": people,
         "deliveries": states,
         "month_nanos": spent,

@@ -12,6 +12,7 @@ from newsletter.delivery.confirmation import InvitedCount, invite_pending, invit
 from newsletter.domain.csv_header import COLUMNS, Columns
 from newsletter.domain.formatting import plural
 from newsletter.domain.preferences import parse_address
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.subscriber_csv import (
     SubscriberFile,
     SubscriberRow,
@@ -139,7 +140,7 @@ def _read(file: Path, settings: Settings, columns: Columns) -> SubscriberFile:
         message = f"cannot read {file}: {error.strerror}"
         raise OperatorError(message) from error
     known = _known_rubrics(settings)
-    if columns.rubric and columns.rubric not in known:
+    if columns.rubric and (columns.rubric not in known or is_reader_rubric(columns.rubric)):
         message = f"--rubric {columns.rubric}: not known; known are {', '.join(sorted(known))}"
         raise SettingsError(message)
     return read_subscribers(data, known, columns)
@@ -185,8 +186,15 @@ def show_export(out: str) -> int:
     """Export those who get mail: importing others elsewhere would subscribe them again."""
     with bootstrap.open_store(read_settings()).read() as tx:
         known = subscriptions.count(tx)
-        served = sum(subscriptions.count_by_rubric(tx).values())
-        text = write_subscribers(subscriptions.mailable(tx))
+        by_rubric = subscriptions.count_by_rubric(tx)
+        served = sum(by_rubric.values())
+        found = subscriptions.mailable(tx)
+        text = write_subscribers(one for one in found if not is_reader_rubric(one.rubric))
+    if own := sum(number for slug, number in by_rubric.items() if is_reader_rubric(slug)):
+        screen(errors=True).print(
+            f"not in it: {plural(own, 'subscription')} to rubrics that readers wrote themselves; "
+            "`newsletter db copy` and `db backup` keep them"
+        )
     if left_out := known - served:
         screen(errors=True).print(
             f"not in it: {plural(left_out, 'subscription')}, pending, paused or unsubscribed"

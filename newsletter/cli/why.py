@@ -10,6 +10,7 @@ from newsletter.cli.run import check_slug
 from newsletter.domain.why import Lookup
 from newsletter.inbound import why
 from newsletter.render.why import as_text, view_of
+from newsletter.rubrics.folder import of_operator
 from newsletter.settings import read_settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def show_why(paper: str, slug: str | None, *, as_json: bool) -> int:
     app = bootstrap.build_app(read_settings(), create=False)
     if slug is not None:
         check_slug(app, slug)
-    answer = why.answer_operator(app, paper, [slug] if slug else sorted(app.rubrics))
+    slugs = [slug] if slug else sorted(of_operator(app.rubrics))
+    answer = why.answer_operator(app, paper, slugs)
     if as_json:
         print_json(_facts(answer))
     else:

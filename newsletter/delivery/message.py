@@ -11,6 +11,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from newsletter.domain.mail import Addressee, Email, Sender, Subscription
+from newsletter.domain.reader_rubrics import FEEDBACK_NAME, is_reader_rubric
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,10 +104,15 @@ def _list_headers(
         ("List-Id", f"<{list_label(subscriber.rubric)}.digest.{links.reply_host}>"),
         ("List-Unsubscribe", f"<{unsubscribe}>, <mailto:{leave}?subject=unsubscribe>"),
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{sender.domain}"),
+        ("Feedback-ID", f"{feedback_name(subscriber.rubric)}:digest:arxiv:{sender.domain}"),
         *automatic("auto-generated"),
         *archive,
     )
+
+
+def feedback_name(slug: str) -> str:
+    """A rubric's name in Feedback-ID, by which providers count: one for all reader rubrics."""
+    return FEEDBACK_NAME if is_reader_rubric(slug) else one_line(slug, NAME_LENGTH)
 
 
 def list_label(slug: str) -> str:

@@ -9,11 +9,13 @@ The rules that raise alerts are in `operations/alert_rules.py`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.domain.reader_rubrics import is_reader_rubric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -181,6 +183,41 @@ class Incident:
     def subject(self) -> str:
         return f"{self.rubric} of {self.day}" if self.rubric else str(self.day)
 
+    @property
+    def options(self) -> str:
+        """The options of a command that name this digest, or the digests of the date."""
+        of_one = self.rubric and self.rubric != READER_RUBRICS
+        return f"--date {self.day} --rubric {self.rubric}" if of_one else f"--date {self.day}"
+
+    @property
+    def slug(self) -> str:
+        """The rubric in a command that needs one."""
+        return "SLUG" if self.rubric == READER_RUBRICS else self.rubric
+
+
+READER_RUBRICS = "reader rubrics"
+"""Stands for all reader rubrics: what happens to them is one alert for all."""
+
+
+def merge_reader_rubrics(found: Iterable[Incident]) -> tuple[Incident, ...]:
+    """The incidents of all reader rubrics of a day as one, after the others."""
+    others, by_day = [], dict[date, list[Incident]]()
+    for one in found:
+        if is_reader_rubric(one.rubric):
+            by_day.setdefault(one.day, []).append(one)
+        else:
+            others.append(one)
+    return (*others, *(_merged(day, some) for day, some in by_day.items()))
+
+
+def _merged(day: date, some: Sequence[Incident]) -> Incident:
+    since, number = min(one.since for one in some), sum(one.number for one in some)
+    reason = next((f"{one.rubric}: {one.reason}" for one in some if one.reason), "")
+    rubrics = len({one.rubric for one in some})
+    if reason and rubrics > 1:
+        reason = f"{rubrics} of them, the first {reason}"
+    return Incident(READER_RUBRICS, day, since, number, reason)
+
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
@@ -235,6 +272,25 @@ class ServiceState:
     """Why open tasks make no progress; empty where they do."""
     running: bool = False
     """A run is in progress."""
+
+
+def with_reader_rubrics_merged(state: ServiceState) -> ServiceState:
+    """The state with one incident for all reader rubrics in place of one for each.
+
+    Their small budgets are meant to be spent: that is none.
+    """
+    spent = [one for one in state.rubric_spending if not is_reader_rubric(one.rubric)]
+    return replace(
+        state,
+        invalid_rubrics=merge_reader_rubrics(state.invalid_rubrics),
+        scoring_failures=merge_reader_rubrics(state.scoring_failures),
+        missing_digests=merge_reader_rubrics(state.missing_digests),
+        overdue_mail=merge_reader_rubrics(state.overdue_mail),
+        unknown_mail=merge_reader_rubrics(state.unknown_mail),
+        halted_digests=merge_reader_rubrics(state.halted_digests),
+        held_first_mails=merge_reader_rubrics(state.held_first_mails),
+        rubric_spending=tuple(spent),
+    )
 
 
 @dataclass(frozen=True, slots=True)

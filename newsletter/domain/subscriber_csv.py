@@ -13,6 +13,7 @@ from newsletter.domain.addresses import canonical
 from newsletter.domain.csv_header import COLUMNS, REQUIRED, Columns, Header, read_header, says_left
 from newsletter.domain.mail import WEEKDAYS, Format
 from newsletter.domain.preferences import CHECKS
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.subscriber_import import shown
 
 if TYPE_CHECKING:
@@ -123,7 +124,10 @@ class _Reader:
 
     def _rubric(self, line: int, values: dict[str, Any]) -> None:
         slug = values.get("rubric", "")
-        if slug and slug not in self.known_rubrics:
+        if is_reader_rubric(slug):
+            message = f"rubric: {slug!r} is a reader's own; only that reader has it, by the web"
+            self.faults.append(RowFault(line, message))
+        elif slug and slug not in self.known_rubrics:
             known = sorted(self.known_rubrics)
             near = get_close_matches(slug.lower(), known, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter import logs
 from newsletter.delivery import planner
 from newsletter.delivery.sender import Tally
+from newsletter.domain.alerts import READER_RUBRICS
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.send_times import first_due
@@ -31,7 +32,7 @@ from newsletter.ingest.fetch import AnnouncementIncomplete, fetch
 from newsletter.jobs import tasks
 from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
-from newsletter.rubrics.folder import reread, why_missing
+from newsletter.rubrics.folder import faults_of, reread, why_missing
 from newsletter.scoring.workload import new_listings
 from newsletter.store import (
     StoreError,
@@ -174,11 +175,21 @@ def read_day(app: App, day: date | None = None, only: str | None = None) -> DayS
 def unserved_rubrics(
     rubrics: Mapping[str, Rubric], readers: Mapping[str, int]
 ) -> tuple[UnservedRubric, ...]:
-    """The rubrics with readers that are missing or can't be read. All others are served."""
-    return tuple(
+    """The rubrics with readers that are missing or can't be read. All others are served.
+
+    A reader rubric that is not there is paused or turned off. Those that can't be read are one.
+    """
+    missing = sorted(readers.keys() - rubrics.keys())
+    found = [
         UnservedRubric(slug, readers[slug], why_missing(rubrics, slug))
-        for slug in sorted(readers.keys() - rubrics.keys())
-    )
+        for slug in missing
+        if not is_reader_rubric(slug)
+    ]
+    faults = faults_of(rubrics)
+    if broken := [slug for slug in missing if is_reader_rubric(slug) and slug in faults]:
+        held = sum(readers[slug] for slug in broken)
+        found.append(UnservedRubric(READER_RUBRICS, held, why_missing(rubrics, broken[0])))
+    return tuple(found)
 
 
 def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime | None:

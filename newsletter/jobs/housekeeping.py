@@ -35,6 +35,7 @@ from newsletter.store import (
     inbound,
     incidents,
     papers,
+    reader_rubrics,
     retention,
     signups,
     subscribers,
@@ -135,6 +136,7 @@ def run_nightly(app: App) -> None:
             # Before the bounce events that ended these subscriptions are deleted.
             retry_soft_bounced,
             delete_old_signups,
+            delete_old_drafts,
             delete_old_events,
             delete_old_mails,
             delete_old_scores,
@@ -250,6 +252,11 @@ def delete_old_signups(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
         signups.purge(tx, now)
         first_mails.delete_old(tx, now)
+
+
+def delete_old_drafts(app: App, now: datetime) -> None:
+    with app.store.begin() as tx:
+        reader_rubrics.delete_old_drafts(tx, now - reader_rubrics.DRAFTS_KEPT)
 
 
 def delete_old_events(app: App, now: datetime) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.alerts import (
     MAX_COMPLAINT_SHARE,
+    READER_RUBRICS,
     Alert,
     AlertKind,
     Incident,
@@ -77,6 +78,16 @@ def _run_failures(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
 
 def _rubric_files(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
     for one in state.invalid_rubrics:
+        if one.rubric == READER_RUBRICS:
+            yield Alert(
+                AlertKind.RUBRIC,
+                one.rubric,
+                f"{one.reason.rstrip('.')}. {_held_until_fixed(one.number)}",
+                "All other rubrics are served. Their readers can write them anew on the "
+                "preferences page. To list reader rubrics:",
+                "newsletter rubrics list --readers",
+            )
+            continue
         yield Alert(
             AlertKind.RUBRIC,
             one.rubric,
@@ -143,7 +154,7 @@ def _overdue_mail(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
                 one.subject,
                 f"{plural(one.number, 'mail')} due since {_utc(one.since)} were not sent.",
                 "Find in the log what stops the service from sending. To mail everybody at once:",
-                f"newsletter run --date {one.day} --rubric {one.rubric}",
+                f"newsletter run {one.options}",
             )
 
 
@@ -156,7 +167,7 @@ def _halted_digests(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]
                 one.reason,
                 "Those addresses get no more mail; the other mails wait. Find out where the list "
                 "of addresses comes from and how old it is. To send the other mails anyway:",
-                f"newsletter deliveries allow --date {one.day} --rubric {one.rubric}",
+                f"newsletter deliveries allow --date {one.day} --rubric {one.slug}",
             )
             continue
         yield Alert(
@@ -165,7 +176,7 @@ def _halted_digests(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]
             one.reason,
             "Fix the cause above. The remaining mails are retried every five minutes; to mail "
             "everybody at once:",
-            f"newsletter run --date {one.day} --rubric {one.rubric}",
+            f"newsletter run {one.options}",
         )
 
 
@@ -180,7 +191,7 @@ def _held_first_mails(state: ServiceState, _limits: Thresholds) -> Iterator[Aler
             "An old list has addresses that bounce, and many bounces at once harm the sender's "
             "reputation. Sending goes on while `newsletter serve` runs, and with each `newsletter "
             "run`. If you know that the list is good, send all at once:",
-            f"newsletter deliveries allow --date {one.day} --rubric {one.rubric}",
+            f"newsletter deliveries allow --date {one.day} --rubric {one.slug}",
         )
 
 

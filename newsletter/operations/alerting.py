@@ -32,6 +32,7 @@ from newsletter.domain.alerts import (
     due_to_report,
     grouped,
     headline,
+    with_reader_rubrics_merged,
 )
 from newsletter.domain.announcements import previous
 from newsletter.domain.send_times import first_due
@@ -122,7 +123,7 @@ def collect_state(
         missing_digests = _missing_digests(tx, settings, read, source.newest(now), now)
         unplanned = unplanned_mail(tx, now - HOUR, settings.zone, settings.send_at)
     invalid, missing = _rubric_faults(rubrics, readers, now)
-    return replace(
+    state = replace(
         known,
         late_announcements=_late_announcements(store, source, read, now),
         invalid_rubrics=invalid,
@@ -132,6 +133,7 @@ def collect_state(
         overdue_mail=merge_incidents((*known.overdue_mail, *unplanned)),
         disks=_disks(settings),
     )
+    return with_reader_rubrics_merged(state)
 
 
 def _rubric_faults(

@@ -24,7 +24,7 @@ from newsletter.domain.shared_settings import (
     fingerprints,
     list_names,
 )
-from newsletter.rubrics.folder import reread
+from newsletter.rubrics.folder import of_operator, reread
 from newsletter.scorers import SCORERS
 from newsletter.settings import SettingsError
 from newsletter.store import shared_settings
@@ -82,6 +82,7 @@ def own_values(
         "NEWSLETTER_PUBLIC_URL": settings.public_url,
         "NEWSLETTER_TIMEZONE": settings.timezone,
         "NEWSLETTER_SEND_AT": settings.send_at,
+        "NEWSLETTER_READER_RUBRICS": settings.reader_rubrics,
         "release": __version__,
     }
     return {name: str(value) for name, value in values.items()} | {
@@ -128,7 +129,8 @@ class SharedSettings:
         self._settings = settings
         self._links = links
         self._scorer_name = scorer_name
-        self._rubrics = rubrics
+        # The others are in the database that all processes share.
+        self._rubrics = of_operator(rubrics)
         self._monotonic = monotonic
         self._key: tuple[bytes, bytes] | None = None
         self._compared: tuple[int, list[Rubric]] | None = None

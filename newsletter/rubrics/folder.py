@@ -132,10 +132,11 @@ def faults_of(rubrics: Mapping[str, Rubric]) -> Mapping[str, tuple[str, ...]]:
 
 
 def without_file(rubrics: Mapping[str, Rubric], slugs: Iterable[str]) -> list[str]:
-    """Those of the slugs for which the folder has no file; what comes from no folder lacks none."""
+    """Those of the operator's slugs without a file; what comes from no folder lacks none."""
     if not isinstance(rubrics, RubricSource):
         return []
-    return sorted(set(slugs) - rubrics.keys() - rubrics.faults.keys())
+    lacking = set(slugs) - rubrics.keys() - rubrics.faults.keys()
+    return sorted(slug for slug in lacking if not is_reader_rubric(slug))
 
 
 def why_missing(rubrics: Mapping[str, Rubric], slug: str) -> str:

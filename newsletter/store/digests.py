@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select, update
 
 from newsletter.domain.digest import HELD_KINDS, StoredDigest
 from newsletter.domain.model import DayKind
+from newsletter.domain.reader_rubrics import PREFIX
 from newsletter.store import StoreError, paper_news, search
 from newsletter.store.search import CODEC
 from newsletter.store.tables import digest as digest_table
@@ -213,13 +214,20 @@ def rubrics_with_digest(tx: Connection, day: date) -> set[str]:
     return set(tx.scalars(query))
 
 
-def summaries(tx: Connection, limit: int, slug: str | None = None) -> list[DigestSummary]:
-    """Summaries of the last digests, the newest date first; of all rubrics unless one is named."""
+def summaries(
+    tx: Connection, limit: int, slug: str | None = None, *, of_operator: bool = False
+) -> list[DigestSummary]:
+    """Summaries of the last digests, the newest date first; of all rubrics unless one is named.
+
+    With `of_operator` without those of reader rubrics.
+    """
     columns = [digest_table.c[name] for name in DigestSummary.__slots__]
     query = select(*columns).where(_OF_ONE_DATE)
     query = query.order_by(digest_table.c.date.desc(), digest_table.c.rubric)
     if slug is not None:
         query = query.where(digest_table.c.rubric == slug)
+    if of_operator:
+        query = query.where(~digest_table.c.rubric.startswith(PREFIX, autoescape=True))
     return [_summary(row) for row in tx.execute(query.limit(limit))]
 
 

@@ -9,6 +9,7 @@ rubric it is: compare `ReaderRubric.subscriber_id`.
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete as delete_rows
@@ -31,6 +32,7 @@ from newsletter.store.tables import (
     reader_rubric_version,
     subscriber,
     subscription,
+    trouble,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 OLD_KEPT = 20
 """Old versions of a rubric that are kept: the newest."""
+DRAFTS_KEPT = timedelta(days=90)
+"""How long a rubric that was never saved is kept after it was last written to."""
 CONSENT = "wrote this rubric and confirmed it by a link sent to this address"
 WAY = "their own rubric"
 DELETED = "deleted their rubric"
@@ -64,14 +68,14 @@ class TooManyRubrics(Exception):
 
 def by_slug(tx: Connection, slug: str) -> ReaderRubric | None:
     row = tx.execute(select(reader_rubric).where(reader_rubric.c.slug == slug)).one_or_none()
-    return _of_row(row) if row else None
+    return of_row(row) if row else None
 
 
 def of_reader(tx: Connection, subscriber_id: str) -> list[ReaderRubric]:
     """The rubrics of a reader, drafts too; oldest first."""
     query = select(reader_rubric).where(reader_rubric.c.subscriber_id == subscriber_id)
     rows = tx.execute(query.order_by(reader_rubric.c.created_at, reader_rubric.c.slug))
-    return [_of_row(row) for row in rows]
+    return [of_row(row) for row in rows]
 
 
 def versions(tx: Connection, slug: str) -> list[ReaderRubricVersion]:
@@ -228,6 +232,7 @@ def pause(tx: Connection, slug: str, by: PausedBy, now: datetime, reason: str = 
     if by is PausedBy.OPERATOR:
         values["reason"] = reason
     tx.execute(update(reader_rubric).where(reader_rubric.c.slug == slug).values(values))
+    tx.execute(delete_rows(trouble).where(trouble.c.rubric == slug))
     _count_change(tx)
     return True
 
@@ -286,6 +291,7 @@ def delete_old_drafts(tx: Connection, before: datetime) -> int:
 
 
 def _forget(tx: Connection, slug: str) -> None:
+    tx.execute(delete_rows(trouble).where(trouble.c.rubric == slug))
     tx.execute(delete_rows(reader_rubric_version).where(reader_rubric_version.c.slug == slug))
     tx.execute(delete_rows(reader_rubric).where(reader_rubric.c.slug == slug))
 
@@ -318,7 +324,7 @@ def _locked(tx: Connection, slug: str) -> ReaderRubric | None:
     """Other processes wait until this transaction ends; SQLite has one writer anyway."""
     query = select(reader_rubric).where(reader_rubric.c.slug == slug).with_for_update()
     row = tx.execute(query).one_or_none()
-    return _of_row(row) if row else None
+    return of_row(row) if row else None
 
 
 def _lock_reader(tx: Connection, subscriber_id: str) -> None:
@@ -341,7 +347,7 @@ def _count_change(tx: Connection) -> None:
     tx.execute(new.on_conflict_do_update(index_elements=["id"], set_=number))
 
 
-def _of_row(row: Row[Any]) -> ReaderRubric:
+def of_row(row: Row[Any]) -> ReaderRubric:
     paused = tuple(by for by, column in _PAUSED_AT.items() if _fields(row)[column.name])
     return ReaderRubric(
         slug=row.slug,

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
 from newsletter.domain.formatting import long_date, plural, short_date, unbroken
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.sanitize import clean
 from newsletter.render.templates import template_folder
 from newsletter.store.reports.metrics import MetricCounts
@@ -31,6 +32,8 @@ FOLDER = template_folder("web")
 CACHE_PUBLIC = "public, max-age=300"
 CACHE_PRIVATE = "private, max-age=300"
 NO_STORE = "no-store"
+OWN_RUBRIC = "your own rubric"
+"""The title of a reader rubric that is paused or deleted."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,10 @@ class Site:
         return sorted(rubrics, key=lambda rubric: rubric.title.casefold())
 
     def title_of(self, slug: str) -> str:
-        """A rubric's title; its name if its file is gone."""
-        rubric = self.app.rubrics.get(slug)
-        return rubric.title if rubric else slug
+        """A rubric's title; its name if its file is gone. For pages of its readers."""
+        if rubric := self.app.rubrics.get(slug):
+            return rubric.title
+        return OWN_RUBRIC if is_reader_rubric(slug) else slug
 
     def requested_rubric(self, request: Request) -> Rubric:
         """The rubric of an archive URL. Raises HTTPException 404, for private rubrics too."""

@@ -22,7 +22,7 @@ from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
 from newsletter.domain.task_queue import standstill
 from newsletter.domain.tasks import TaskKind
 from newsletter.store import alerts, deliveries, digests, incidents, subscriptions
-from newsletter.store.reports import metrics
+from newsletter.store.reports import metrics, reader_rubrics
 from newsletter.store.task_queue import read_queue
 
 if TYPE_CHECKING:
@@ -113,6 +113,11 @@ def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamil
             "Upper bound of cost that may have been charged in addition",
             calls.get("uncertain", 0),
         ),
+        (
+            "reader_rubrics_spent_dollars_total",
+            "Dollars paid for all rubrics that readers wrote, part of the dollars paid",
+            calls.get("reader_rubrics", 0),
+        ),
         ("spent_day_dollars", "Dollars paid since midnight UTC", metrics.spent_since(tx, day)),
         (
             "spent_month_dollars",
@@ -122,6 +127,9 @@ def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamil
     ):
         yield single_value(name, help_text, nanos / NANOS_PER_DOLLAR)
     settings = site.app.settings
+    yield MetricFamily(
+        "reader_rubrics", "Rubrics that readers wrote", reader_rubrics.count_states(tx), "state"
+    )
     yield single_value(
         "budget_day_dollars", "Daily budget of a rubric in dollars", float(settings.budget_usd)
     )

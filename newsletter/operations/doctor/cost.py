@@ -12,13 +12,14 @@ from newsletter.scoring.triage import triage
 from newsletter.store import papers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from newsletter.domain.model import Rubric
     from newsletter.scorers import Scorer
     from newsletter.settings import Settings
     from newsletter.store import Store
+    from newsletter.store.reports.reader_rubrics import ReaderRubricTotals
 
 CHECK = "price"
 RUNS_PER_MONTH = 21
@@ -50,6 +51,28 @@ def forecast(
     except ScorerError as error:
         return fail(CHECK, f"the tokens could not be counted: {error}", "see: anthropic key")
     return _judged(previews, share, settings, "about")
+
+
+def reader_rubrics_found(
+    own: ReaderRubricTotals, settings: Settings, *, free: bool
+) -> Iterator[Finding]:
+    """All reader rubrics in one line; nothing where there are none."""
+    check, turned_on = "reader rubrics", settings.reader_rubrics > 0
+    if not any((own.active, own.paused, own.drafts)):
+        return
+    states = f"{own.active} active, {own.paused} paused, {own.drafts} drafts"
+    if not turned_on:
+        fix = "set NEWSLETTER_READER_RUBRICS to how many a reader may have"
+        yield warn(check, f"{states}; they are turned off, and make no digests", fix)
+        return
+    most = 0 if free else own.active * settings.reader_rubric_budget_nanos
+    said = f"{states}; at most {dollars(most)} a day"
+    month = settings.monthly_budget_nanos
+    if month is not None and most * RUNS_PER_MONTH > month:
+        fix = "raise NEWSLETTER_MONTHLY_BUDGET_USD, or lower NEWSLETTER_READER_RUBRIC_BUDGET_USD"
+        yield warn(check, f"{said}; a month may take more than ${settings.monthly_budget_usd}", fix)
+        return
+    yield ok(check, said)
 
 
 def _newest_day(store: Store, scorer: Scorer, rubric: Rubric, now: datetime) -> CostPreview | None:

@@ -14,6 +14,7 @@ from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.categories import doubts
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import plural
+from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.shared_settings import list_names
 from newsletter.mailers import MAILERS
 from newsletter.mailers.imap import ImapMailbox
@@ -241,16 +242,19 @@ def readers(store: Store | None) -> dict[str, int] | None:
 
 def readers_found(rubrics: Collection[str], reading: dict[str, int]) -> Finding:
     """Purely from the files' names and the subscriptions by rubric; a reader may have several."""
+    own = [slug for slug in reading if is_reader_rubric(slug)]
+    reading = {slug: number for slug, number in reading.items() if slug not in own}
     lost = [slug for slug in reading if slug not in rubrics]
     if lost:
         lone = plural(sum(reading[slug] for slug in lost), "subscription")
         said = f"no file for {', '.join(sorted(lost))}, with {lone}"
         return fail("readers", said, "put the file back, or move its readers to another rubric")
     idle = [slug for slug in rubrics if slug not in reading]
-    if not reading:
+    if not reading and not own:
         return warn("readers", "there are none yet", "newsletter subscribers import FILE --consent")
     total = plural(sum(reading.values()), "subscription")
     said = f"{total} to {plural(len(reading), 'rubric')}"
+    said += f", and {len(own)} to rubrics of their own" if own else ""
     if idle:
         return ok("readers", f"{said}; none of {', '.join(sorted(idle))}, which costs nothing")
     return ok("readers", said)

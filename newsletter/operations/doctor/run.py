@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pkgutil import resolve_name
@@ -45,11 +46,12 @@ from newsletter.errors import OperatorError
 from newsletter.logs import Redactor, secrets_of
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.operations.doctor import dns, endpoints, local
-from newsletter.operations.doctor.cost import forecast
+from newsletter.operations.doctor.cost import forecast, reader_rubrics_found
 from newsletter.operations.doctor.dns import DnsResolver
 from newsletter.render import Renderer
 from newsletter.scorers import SCORERS
 from newsletter.store import StoreError
+from newsletter.store.reports import reader_rubrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -152,11 +154,19 @@ def _stored(
             return CheckResult((found,))
         files = {*rubrics, *rubrics.faults}
         shared = local.shared_settings_found(settings, store, rubrics) if store else ()
-        return CheckResult((found, local.readers_found(files, reading), *shared))
+        own = _reader_rubrics(settings, store, clock()) if store else ()
+        return CheckResult((found, local.readers_found(files, reading), *own, *shared))
 
     yield Question("database", database)
     if store:
         yield _price(settings, store, clock, offline=offline)
+
+
+def _reader_rubrics(settings: Settings, store: Store, now: datetime) -> Sequence[Finding]:
+    with suppress(StoreError), store.read() as tx:
+        own = reader_rubrics.totals(tx, now)
+        return tuple(reader_rubrics_found(own, settings, free=settings.scorer_name != "claude"))
+    return ()
 
 
 def _outside(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Question]:

@@ -14,6 +14,7 @@ from newsletter.domain.mail import DeliveryState
 from newsletter.store import leases
 from newsletter.store.inbound import InboundState as Letter
 from newsletter.store.ledger import CallState
+from newsletter.store.reports.reader_rubrics import IS_READERS_CALL
 from newsletter.store.subscribers import count_states
 from newsletter.store.tables import call, delivery, digest, digest_outcome, inbound
 
@@ -56,7 +57,7 @@ class MetricCounts:
         self._people: dict[str, int] = {}
 
     def calls(self, tx: Connection, now: datetime) -> dict[str, int]:
-        """Tokens by kind, `cost` and `uncertain` in nano-dollars, since ever."""
+        """Tokens by kind, `cost`, `uncertain` and `reader_rubrics` in nano-dollars, since ever."""
         until = _midnight(now - CALLS_FINAL_AFTER)
         with self._lock:
             if self._calls_until is None or self._calls_until < until:
@@ -137,9 +138,11 @@ def _sum_calls(tx: Connection, span: ColumnElement[bool]) -> dict[str, int]:
         *(func.sum(call.c.usage[name].as_integer()) for name in TOKENS),
         func.sum(call.c.cost_nanos),
         func.sum(lost),
+        func.sum(case((IS_READERS_CALL, call.c.cost_nanos), else_=0)),
     )
     row = tx.execute(select(*sums).where(span)).one()
-    return {name: int(n or 0) for name, n in zip((*TOKENS, "cost", "uncertain"), row, strict=True)}
+    names = (*TOKENS, "cost", "uncertain", "reader_rubrics")
+    return {name: int(n or 0) for name, n in zip(names, row, strict=True)}
 
 
 def _count_mails(tx: Connection, which: ColumnElement[bool]) -> Counter[str]:

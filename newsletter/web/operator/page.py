@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.domain import announcements
 from newsletter.domain.votes import describe_votes
+from newsletter.rubrics.folder import of_operator
 from newsletter.store import alerts, subscriptions, votes
 from newsletter.store.reports import operator_views
 from newsletter.store.task_queue import read_queue
@@ -37,8 +38,9 @@ def show(site: Site, request: Request) -> Response:
     if session is None:
         return auth.login_page(site)
     newest, last = shown_days(site)
+    rubrics = of_operator(site.app.rubrics)
     with site.app.store.read() as tx:
-        found = operator_views.since(tx, list(site.app.rubrics), last - timedelta(days=DAYS - 1))
+        found = operator_views.since(tx, list(rubrics), last - timedelta(days=DAYS - 1))
         reply_count = operator_views.count_replies(tx)
         unknown_count = operator_views.count_unknown(tx)
         open_alerts = alerts.open_alerts(tx)
@@ -46,12 +48,12 @@ def show(site: Site, request: Request) -> Response:
         read = subscriptions.count_by_rubric(tx)
         given = {
             rubric.title: describe_votes(rubric, votes.scored(tx, slug, rubric.fingerprint))
-            for slug, rubric in site.app.rubrics.items()
+            for slug, rubric in rubrics.items()
         }
         cleared = [
             each for each in alerts.open_since(tx, site.app.clock() - SHOWN_FOR) if each.cleared_at
         ]
-    shown: MonthSummary = summary(found, list(site.app.rubrics.values()), newest, last, DAYS)
+    shown: MonthSummary = summary(found, list(rubrics.values()), newest, last, DAYS)
     return operator_page(
         site,
         session,

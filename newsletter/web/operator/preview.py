@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from newsletter.delivery.personalize import Personalizer
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Subscription
+from newsletter.rubrics.folder import of_operator
 from newsletter.store import digests
 from newsletter.web.context import NO_STORE
 from newsletter.web.middleware import POLICY
@@ -80,11 +81,12 @@ def show_mail(site: Site, request: Request) -> Response:
 
 
 def _requested_rubric(site: Site, request: Request) -> Rubric:
-    found = site.app.rubrics.get(request.path_params["rubric"])
+    found = of_operator(site.app.rubrics).get(request.path_params["rubric"])
     if found is None:
         raise HTTPException(404)
     return found
 
 
 def _by_title(site: Site) -> list[Rubric]:
-    return sorted(site.app.rubrics.values(), key=lambda rubric: rubric.title.casefold())
+    rubrics = of_operator(site.app.rubrics).values()
+    return sorted(rubrics, key=lambda rubric: rubric.title.casefold())
