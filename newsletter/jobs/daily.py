@@ -263,9 +263,12 @@ def score_and_compose(
             ]
             done = zip(composing, dispatch(app, composing, report), strict=True)
             by_slug |= {task.ids[0]: result for task, result in done}
+    reread(app.rubrics)
     results = [
         _composed_result(app, rubric, day, by_slug.get(rubric.slug, TaskResult()))
         for rubric in state.rubrics
+        # Those of readers may have been paused or deleted meanwhile.
+        if rubric.slug in app.rubrics or not is_reader_rubric(rubric.slug)
     ]
     record_results(app, day, [(one.rubric.slug, one.digest, one.problem) for one in results])
     return results

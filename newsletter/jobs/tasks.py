@@ -31,7 +31,7 @@ from newsletter.errors import OperatorError, Stopped
 from newsletter.ingest.status import with_provenance
 from newsletter.jobs.instrumentation import figures, keep_duration, timed_step
 from newsletter.mailers import max_concurrent
-from newsletter.rubrics.folder import of_operator, reread, why_missing
+from newsletter.rubrics.folder import faults_of, of_operator, reread, why_missing
 from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.run import score
 from newsletter.scoring.workload import (
@@ -43,7 +43,7 @@ from newsletter.scoring.workload import (
     scoring_limits,
     triage_in_order,
 )
-from newsletter.store import digests
+from newsletter.store import digests, reader_rubrics
 from newsletter.store.mail_batches import count_readers, next_rendering_key
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _limits(app: App, slug: str, day: date, by: datetime | None) -> ScoringLimit
 
 def _digest(app: App, task: Task, report: StageProgress) -> TaskResult:
     [slug] = task.ids
+    if _is_gone(app, slug):
+        return TaskResult()
     rubric = _rubric(app, slug)
     with timed_step(app, "digest", task.day, rubric.slug) as fields:
         made = make_digest(app, rubric, task.day, report, task.wanted_by)
@@ -140,8 +142,17 @@ def _digest(app: App, task: Task, report: StageProgress) -> TaskResult:
     if problem:
         return TaskResult(problem, digest=digest)
     with app.store.begin() as tx:
+        if is_reader_rubric(slug) and not reader_rubrics.is_active(tx, slug):
+            return TaskResult()
         digest_id = digests.save(tx, digest, app.clock(), made.unscored)
     return TaskResult(digest=digest, digest_id=digest_id)
+
+
+def _is_gone(app: App, slug: str) -> bool:
+    """Whether a reader rubric was paused or deleted since the run was planned. It is no failure."""
+    reread(app.rubrics)
+    faulty = slug in faults_of(app.rubrics)
+    return is_reader_rubric(slug) and slug not in app.rubrics and not faulty
 
 
 def _mail(app: App, task: Task, report: StageProgress) -> TaskResult:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from newsletter.domain.digest import HELD_KINDS, StoredDigest
-from newsletter.domain.model import DayKind
+from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
 from newsletter.domain.reader_rubrics import PREFIX
 from newsletter.store import StoreError, paper_news, search
 from newsletter.store.search import CODEC
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Select
 
-    from newsletter.domain.model import Digest, Unscored
+    from newsletter.domain.model import Unscored
 
 _OF_ONE_DATE = digest_table.c.since == digest_table.c.date
+FORGOTTEN = "a deleted rubric"
 PAGE = 500
 """Ids per statement: far below the parameter limit of both databases."""
 
@@ -120,6 +121,27 @@ def _cover(
     ]
     if counted:
         tx.execute(insert(tx, digest_outcome).on_conflict_do_nothing(), counted)
+
+
+def forget(tx: Connection, slug: str) -> None:
+    """Forget what a rubric's digests say: the rubric's text, its picks and why. Figures stay."""
+    columns = ("id", "date", "since", "kind", "announced")
+    query = select(*(digest_table.c[name] for name in columns)).where(digest_table.c.rubric == slug)
+    for row in tx.execute(query).all():
+        empty = Digest(
+            Rubric(slug, FORGOTTEN, (), ()),
+            row.date,
+            DayKind(row.kind),
+            picks=(),
+            near_misses=(),
+            coverage=Coverage(row.announced),
+            usage=(),
+            since=None if row.since == row.date else row.since,
+        )
+        values = {"body": CODEC.dump_json(empty).decode(), "picks": 0}
+        tx.execute(update(digest_table).where(digest_table.c.id == row.id).values(values))
+    search.remove(tx, slug)
+    tx.execute(delete(digest_paper).where(digest_paper.c.rubric == slug))
 
 
 def uncovered(tx: Connection, slug: str, ids: Iterable[str]) -> list[str]:

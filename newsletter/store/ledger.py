@@ -23,7 +23,7 @@ from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Usage
 from newsletter.store import digests
 from newsletter.store.tables import call as calls
-from newsletter.store.tables import month_cost, subscription
+from newsletter.store.tables import month_cost, score, subscription
 from newsletter.store.upsert import insert_for
 
 if TYPE_CHECKING:
@@ -346,9 +346,14 @@ def stored_answer(tx: Connection, account: Account) -> bytes | None:
 
 
 def forget_answers(tx: Connection, rubric: str) -> None:
-    """Delete the raw answers that were parsed; what they cost stays."""
-    parsed = (calls.c.rubric == rubric) & (calls.c.state == CallState.DONE)
-    tx.execute(update(calls).where(parsed).values(raw=None))
+    """Delete the raw answers that were parsed, and their comments; scores and cost stay."""
+    mine = calls.c.rubric == rubric
+    asked = select(calls.c.fingerprint).where(mine).distinct()
+    bought = score.c.call_id.in_(select(calls.c.id).where(mine))
+    # By the fingerprint, because the scores have no index on the call.
+    of_these = score.c.fingerprint.in_(tx.scalars(asked).all()) & bought
+    tx.execute(update(score).where(of_these).values(comment=""))
+    tx.execute(update(calls).where(mine, calls.c.state == CallState.DONE).values(raw=None))
 
 
 def has_open_call(tx: Connection, account: Account, now: datetime) -> bool:

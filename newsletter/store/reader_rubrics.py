@@ -20,6 +20,7 @@ from newsletter.domain.reader_rubrics import (
     Confirmation,
     PausedBy,
     ReaderRubric,
+    ReaderRubricState,
     ReaderRubricVersion,
     VersionState,
     new_slug,
@@ -290,10 +291,21 @@ def delete_old_drafts(tx: Connection, before: datetime) -> int:
     return len(old)
 
 
+def is_active(tx: Connection, slug: str) -> bool:
+    """Whether a rubric makes digests. Nobody pauses or deletes it before this transaction ends."""
+    known = _locked(tx, slug)
+    return known is not None and known.state is ReaderRubricState.ACTIVE
+
+
 def _forget(tx: Connection, slug: str) -> None:
-    tx.execute(delete_rows(trouble).where(trouble.c.rubric == slug))
+    """Delete a rubric, all its texts, and what its digests and calls say."""
+    # First of all: a digest that is stored at the same time is stored before, or not at all.
+    _locked(tx, slug)
     tx.execute(delete_rows(reader_rubric_version).where(reader_rubric_version.c.slug == slug))
     tx.execute(delete_rows(reader_rubric).where(reader_rubric.c.slug == slug))
+    digests.forget(tx, slug)
+    ledger.forget_answers(tx, slug)
+    tx.execute(delete_rows(trouble).where(trouble.c.rubric == slug))
 
 
 def _delete_oldest(tx: Connection, slug: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import Float, bindparam, func, insert, literal, literal_column, select, text
+from sqlalchemy import Float, bindparam, delete, func, insert, literal, literal_column, select, text
 
 from newsletter.domain.model import Digest
 from newsletter.store.tables import archive_text, digest_paper
@@ -109,6 +109,23 @@ def _add(tx: Connection, digest_id: int, digest: Digest) -> None:
             values = ":id, :title, :authors, :abstract, :comment"
             statement = f"INSERT INTO archive_words({columns}) VALUES ({values})"  # noqa: S608 - our own names
             tx.execute(text(statement), {"id": key[0], **words})
+
+
+def remove(tx: Connection, slug: str) -> None:
+    """Take a rubric's digests out."""
+    mine = archive_text.c.rubric == slug
+    if _is_sqlite(tx) and tx.scalar(select(archive_text.c.id).where(mine).limit(1)):
+        # The index has no text of its own: it must hear what to forget.
+        columns = "rowid, title, authors, abstract, comment"
+        tx.execute(
+            text(
+                f"INSERT INTO archive_words(archive_words, {columns}) "  # noqa: S608 - our own names
+                "SELECT 'delete', id, title, authors, abstract, comment FROM archive_text "
+                "WHERE rubric = :slug"
+            ),
+            {"slug": slug},
+        )
+    tx.execute(delete(archive_text).where(mine))
 
 
 def _comment(pick: Pick | NearMiss) -> str:

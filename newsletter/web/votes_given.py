@@ -94,7 +94,7 @@ def _page(site: Site, voter: Voter, message: str = "") -> Response:
             "paper_id": one.paper_id,
             "title": to_unicode(one_line(one.title, MAX_TITLE)) or "Untitled",
             "vote": VOTE_NAMES[one.vote],
-            "rubric": rubric.title if (rubric := site.app.rubrics.get(one.rubric)) else one.rubric,
+            "rubric": site.title_of(one.rubric),
             "day": one.at.date(),
         }
         for one in voter.votes[:MAX_SHOWN]

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy import text as sql
 
+from newsletter.context import no_progress
 from newsletter.domain.model import DayKind, Outcome
-from newsletter.domain.reader_rubrics import is_reader_rubric
+from newsletter.domain.reader_rubrics import PausedBy, is_reader_rubric
+from newsletter.domain.search_query import parse_query
+from newsletter.domain.tasks import Task, TaskKind
+from newsletter.jobs.daily import build_digests, handle_task, read_day
 from newsletter.scoring.workload import reader_rubric_limits
-from newsletter.store import digests, ledger
-from newsletter.store.tables import call, delivery, trouble
+from newsletter.store import digests, ledger, reader_rubrics, search, subscribers
+from newsletter.store.tables import call, delivery, metadata, trouble
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.reader_rubrics import add_reader, catalog_of, save_rubric, text
 from tests.fakes.scoring import claude, month_total, sum_of_calls
@@ -168,3 +173,72 @@ def test_a_reader_rubric_leaves_the_month_what_the_operators_still_need(
     assert month() == DOLLAR
     with store.read() as tx:
         assert ledger.spent(tx, slug, TUESDAY) <= app.settings.reader_rubric_budget_nanos
+
+
+def everything(store: Store) -> str:
+    """All that is stored, as one text."""
+    with store.read() as tx:
+        rows = [
+            str(row) for table in metadata.sorted_tables for row in tx.execute(select(table)).all()
+        ]
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize("way", ["erase", "delete"])
+def test_with_the_rubric_goes_all_that_its_digests_and_answers_say(
+    store: Store, tmp_path: Path, fake: FakeAnthropic, way: str
+) -> None:
+    one = service(store, tmp_path, fake, "Models")
+    reader = add_reader(store, 1)
+    slug = save_rubric(store, reader, text("Galaxies"))
+    one.build_digests()
+    before = made(store, slug)
+    assert before.picks
+    assert "Galaxies" in everything(store)
+    with store.read() as tx:
+        assert search.count(tx, [slug], parse_query("fits"))
+    cost = spent(store)
+    with store.begin() as tx:
+        if way == "erase":
+            subscribers.erase(tx, reader, one.now)
+        else:
+            reader_rubrics.delete(tx, slug, one.now)
+    assert "Galaxies" not in everything(store)
+    assert made(store, slug).coverage.announced == before.coverage.announced
+    assert spent(store) == cost, "what was paid stays counted"
+    with store.begin() as tx:
+        query = parse_query("fits")
+        assert not search.count(tx, [slug], query)
+        assert search.count(tx, ["models"], query)
+        search.prepare(tx)
+        if store.is_sqlite:
+            tx.execute(sql("INSERT INTO archive_words(archive_words) VALUES ('integrity-check')"))
+
+
+def test_a_rubric_that_is_deleted_or_paused_during_the_run_makes_no_digest(
+    store: Store, tmp_path: Path, fake: FakeAnthropic
+) -> None:
+    one = service(store, tmp_path, fake, "Models")
+    reader = add_reader(store, 1)
+    gone = save_rubric(store, reader, text("Galaxies"))
+    paused = save_rubric(store, reader, text("Quasars"))
+    state = read_day(one.app)
+    assert {rubric.slug for rubric in state.missing} == {"models", gone, paused}
+
+    def judge_and_change(title: str, abstract: str) -> dict[str, Any]:
+        if not changed:
+            changed.append(1)
+            with store.begin() as tx:
+                reader_rubrics.delete(tx, gone, one.now)
+                reader_rubrics.pause(tx, paused, PausedBy.OPERATOR, one.now, "dear")
+        return judge(title, abstract)
+
+    changed: list[int] = []
+    fake.judge = judge_and_change
+    run = build_digests(one.app, state, no_progress)
+    assert [(result.rubric.slug, result.problem) for result in run.results] == [("models", "")]
+    with store.read() as tx:
+        assert digests.rubrics_with_digest(tx, TUESDAY) == {"models"}
+        assert not tx.scalars(select(trouble.c.rubric)).all()
+    handled = handle_task(one.app, no_progress, Task(TaskKind.DIGEST, TUESDAY, (gone,)))
+    assert (handled.problem, handled.digest) == ("", None), "a task of another process, late"
