@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain import digest, send_times
-from newsletter.domain.announcements import announcement, following
+from newsletter.domain.announcements import announcement, following, newest
 from newsletter.domain.mail import WEEKDAYS, WEEKLY
+from newsletter.domain.model import DayKind
 from newsletter.domain.segments import DatedDigests
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ LOOK_BACK = timedelta(days=30)
 WEEKEND = (5, 6)
 WAIT_FOR_NEXT = timedelta(days=1)
 """How long mail of several days waits for the last day's digest when that is late."""
+
+
+EXPECTED = 8
+"""Announcements that are looked ahead: more than a week has, so that each schedule has mail."""
+NOT_STORED = 0
+"""The id of a digest that is not made yet."""
 
 
 class DueMail(NamedTuple):
@@ -105,6 +112,45 @@ def due_mail_for(
         last = last_of(stored, slot.date, weekly=weekly)
         return DueMail(last, at, weekly) if last else None
     return None
+
+
+def next_mail_for(
+    stored: StoredDigests,
+    schedule: DeliverySchedule,
+    latest: date | None,
+    joined: datetime | None,
+    now: datetime,
+    zone: ZoneInfo,
+    hour: time,
+) -> DueMail | None:
+    """The next mail of readers served up to `latest`, if each announcement gets its digest.
+
+    Its due time is past if it leaves with the next wake-up. `joined` is None if it is long ago.
+    """
+    foreseen = with_expected(stored, now)
+    moments = [send_times.due_of(one.date, schedule.reader, zone, hour) for one in foreseen.frozen]
+    later = sorted({at for at in moments if at > now})
+    for known, at in ((stored, now), *((foreseen, at) for at in later)):
+        mail = due_mail_for(known, schedule, at, at, zone, hour)
+        if mail is None or (latest and latest >= mail.last):
+            continue
+        due_at = send_times.due_of(mail.last, schedule.reader, zone, hour)
+        if joined is None or joined <= joined_by(known, mail.last, due_at):
+            return mail
+    return None
+
+
+def with_expected(stored: StoredDigests, now: datetime) -> StoredDigests:
+    """The stored digests, and those of the announcements that have none yet, the next ones too."""
+    day = min(newest(now), following(stored.newest or newest(now)))
+    expected: list[StoredDigest] = []
+    known = {one.date for one in stored.frozen}
+    while len(expected) < EXPECTED:
+        if day not in known:
+            made = announcement(day).public_from
+            expected.append(digest.StoredDigest(NOT_STORED, day, DayKind.NORMAL, made))
+        day = following(day)
+    return stored._replace(frozen=sorted([*stored.frozen, *expected], key=lambda one: one.date))
 
 
 def joined_by(stored: StoredDigests, last: date, due_at: datetime) -> datetime:

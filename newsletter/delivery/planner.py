@@ -62,16 +62,25 @@ class WaitingReaders(NamedTuple):
 
 def rubrics_with_mail_due(store: Store, now: datetime) -> list[WaitingReaders]:
     """List the rubrics that may have mail due, in one query. Mostly there are none."""
+    with store.read() as tx:
+        by_rubric, sent = recent_digests(tx, now)
+        lagging = audience.lagging(tx, sent) if sent else {}
+    both = sorted(by_rubric.keys() & lagging.keys())
+    return [WaitingReaders(by_rubric[slug], lagging[slug]) for slug in both]
+
+
+def recent_digests(
+    tx: Connection, now: datetime
+) -> tuple[dict[str, StoredDigests], list[tuple[date, list[int]]]]:
+    """The digests that mail may be due of, by rubric; and the ids of each date, newest first."""
     by_rubric: dict[str, list[StoredDigest]] = {}
     sent: dict[date, list[int]] = {}
-    with store.read() as tx:
-        for slug, first, one in digests.all_since(tx, now.date() - CATCH_UP - WEEKS):
-            sent.setdefault(one.date, []).append(one.id)
-            if first == one.date:
-                by_rubric.setdefault(slug, []).append(one)
-        lagging = audience.lagging(tx, sorted(sent.items(), reverse=True)) if sent else {}
-    both = sorted(by_rubric.keys() & lagging.keys())
-    return [WaitingReaders(StoredDigests(slug, by_rubric[slug]), lagging[slug]) for slug in both]
+    for slug, first, one in digests.all_since(tx, now.date() - CATCH_UP - WEEKS):
+        sent.setdefault(one.date, []).append(one.id)
+        if first == one.date:
+            by_rubric.setdefault(slug, []).append(one)
+    stored = {slug: StoredDigests(slug, rows) for slug, rows in by_rubric.items()}
+    return stored, sorted(sent.items(), reverse=True)
 
 
 def plan_due(

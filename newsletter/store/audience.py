@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -51,6 +51,17 @@ SCHEDULE = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
 OPTIMIZER = {"jit": "off", "enable_seqscan": "off", "random_page_cost": "1.1"}
 ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 NEVER = literal(date(1, 1, 1), Date)
+
+
+class ServedReaders(NamedTuple):
+    """Readers of a rubric with the same schedule, who were served up to the same date."""
+
+    rubric: str
+    schedule: DeliverySchedule
+    latest: date | None
+    joined: datetime | None
+    """When they joined or returned; None if that is longer ago than mail is looked back for."""
+    readers: int
 
 
 def lock_planning(tx: Connection, rubric: str) -> None:
@@ -110,16 +121,35 @@ def lagging(
     """
     found: dict[str, dict[DeliverySchedule, date | None]] = {}
     _configure_optimizer(tx)
-    parameters: dict[str, Any] = {}
-    for number, (day, ids) in enumerate(sent):
-        parameters |= {f"ids{number}": list(ids), f"date{number}": day}
-    for rubric, *schedule, place in tx.execute(_lagging_query(len(sent)), parameters):
+    for rubric, *schedule, place in tx.execute(_lagging_query(len(sent)), _sent_parameters(sent)):
         had = sent[place][0] if place < len(sent) else None
         mine = found.setdefault(rubric, {})
         known = mine.setdefault(DeliverySchedule(*schedule), had)
         if known and (had is None or had < known):
             mine[DeliverySchedule(*schedule)] = had
     return found
+
+
+def count_served(
+    tx: Connection, sent: Sequence[tuple[date, Sequence[int]]], recent: datetime
+) -> list[ServedReaders]:
+    """Count all mailable readers by rubric, schedule and the newest date that they were served.
+
+    `sent` has the digests of each date, the newest first. Those who joined after `recent` are
+    counted by the time when they did.
+    """
+    _configure_optimizer(tx)
+    rows = tx.execute(_served_query(len(sent)), {**_sent_parameters(sent), "recent": recent})
+    return [
+        ServedReaders(
+            rubric,
+            DeliverySchedule(*schedule),
+            sent[place][0] if place < len(sent) else None,
+            max((at for at in (joined, returned) if at), default=None),
+            number,
+        )
+        for rubric, *schedule, place, joined, returned, number in rows
+    ]
 
 
 def count_positions(tx: Connection, cohort: Cohort) -> dict[ReaderPosition, int]:
@@ -253,6 +283,28 @@ def _lagging_query(dates: int) -> Select[Any]:
     shown = (subscription.c.rubric, *SCHEDULE, place.label("place"))
     query = select(*shown).select_from(MAILABLE).where(MAY_BE_MAILED, ~served[0])
     return query.group_by(subscription.c.rubric, *SCHEDULE, "place")
+
+
+@lru_cache(maxsize=CACHED_STATEMENTS)
+def _served_query(dates: int) -> Select[Any]:
+    """Rubric, schedule, newest served date of all mailable readers, and their number."""
+    whens = [(when, literal(number)) for number, when in enumerate(_served_on(dates))]
+    place = case(*whens, else_=literal(dates)) if whens else literal(dates)
+    recent = bindparam("recent", type_=subscription.c.state_at.type)
+    times = [case((at > recent, at)) for at in (subscription.c.state_at, subscriber.c.state_at)]
+    joined, returned = (
+        at.label(name) for at, name in zip(times, ("joined", "returned"), strict=True)
+    )
+    shown = (subscription.c.rubric, *SCHEDULE, place.label("place"), joined, returned)
+    query = select(*shown, func.count()).select_from(MAILABLE).where(MAY_BE_MAILED)
+    return query.group_by(subscription.c.rubric, *SCHEDULE, "place", "joined", "returned")
+
+
+def _sent_parameters(sent: Sequence[tuple[date, Sequence[int]]]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    for number, (day, ids) in enumerate(sent):
+        parameters |= {f"ids{number}": list(ids), f"date{number}": day}
+    return parameters
 
 
 def _ids(name: str) -> BindParameter[Sequence[int]]:

@@ -37,6 +37,7 @@ from newsletter.web.middleware import SecurityHeaders, TrustedProxies
 from newsletter.web.operator import (
     auth,
     log,
+    next_run,
     page,
     preview,
     reader,
@@ -87,6 +88,7 @@ PAGES = {
     "/operator": page.show,
     "/operator/preview/{rubric}": preview.show,
     "/operator/review": review.show,
+    "/operator/next-run": next_run.show,
     "/operator/readers": readers.show,
     "/operator/readers/new": reader_add.show,
     "/operator/readers/{id}": reader.show,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import time, timedelta
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
-from newsletter.domain.mail import DeliveryState, EventKind, Format, SubscriberState
+from newsletter.domain.mail import WEEKLY, DeliveryState, EventKind, Format, SubscriberState
 from newsletter.domain.subscriber_csv import SubscriberRow
 from newsletter.domain.votes import Vote
 from newsletter.mailers import SendError, Verdict
@@ -27,7 +28,7 @@ from newsletter.store import (
 from newsletter.store.events import Event
 from newsletter.store.operator import actions, reader_state
 from newsletter.store.operator.actions import ActionKind
-from newsletter.store.tables import delivery
+from newsletter.store.tables import delivery, subscriber, subscription
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from tests.fakes import operator_data
@@ -567,6 +568,38 @@ def test_5000_readers_are_listed_quickly(store: Store, ada: Person):
         subscriber_import.save_all(tx, rows, "asked", NOW)
     for fields in ({}, {"text": "99@"}, {"state": "paused", "rubric": "stars"}, {"page": "99"}):
         ada.post(READERS, fields)
-        begin = time.process_time()
+        begin = process_time()
         assert ada.post(READERS, fields).status == 200
-        assert time.process_time() - begin < 0.15
+        assert process_time() - begin < 0.15
+
+
+def test_the_next_run_says_how_many_get_what_at_which_hour(store: Store, ada: Person, clock: Clock):
+    clock.at = NOW - timedelta(days=3)
+    early = reader(store, email="early@example.org", timezone="Asia/Tokyo", send_at=time(18))
+    for number in range(3):
+        reader(store, email=f"r{number}@example.org")
+    weekly = reader(store, email="weekly@example.org", rubric="models", days=WEEKLY)
+    with store.begin() as tx:
+        long_ago = NOW - timedelta(days=40)
+        for table in (subscriber, subscription):
+            tx.execute(update(table).values(state_at=long_ago))
+    issue(store, STARS, THURSDAY, [paper("1"), paper("2")])
+    clock.at = NOW
+    page = ada.get("/operator/next-run")
+    assert "that of Friday, 26 September 2025" in page.words
+    rows = [" ".join(row.get_text(" ").split()) for row in page.soup.select("tbody tr")]
+    assert rows == [
+        "Models 1 not made yet",
+        "Stars 4 made: normal, 1 paper",
+        "07:00 3 Stars 25 Sep 2025",
+        "09:00 1 Stars 25 Sep 2025",
+        "07:00 1 Models 26 Sep 2025 , the week not made yet",
+    ]
+    words = ada.get(page_of(early)).words
+    assert "Stars: from Thursday, 25 Sep 2025, 18:00 (Asia/Tokyo)" in words
+    assert "with the announcement of 25 Sep 2025" in words
+    assert "the digest is not made yet" in ada.get(page_of(weekly)).words
+    ada.shown(ada.fill(ada.get(page_of(early)), f"{page_of(early)}/pause"))
+    assert "Next mails" not in ada.get(page_of(early)).words
+    assert "09:00" not in ada.get("/operator/next-run").words
+    assert ada.web.get("/operator/next-run").status == 403

@@ -11,6 +11,7 @@ from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.store import votes
 from newsletter.store.inbound import InboundState
+from newsletter.store.subscription_rows import MAILABLE, MAY_BE_MAILED
 from newsletter.store.tables import (
     delivery,
     digest,
@@ -86,6 +87,13 @@ class ReceivedReply(NamedTuple):
     state: InboundState
     at: datetime
     answered_at: datetime | None
+
+
+class PlannedMails(NamedTuple):
+    rubric: str
+    date: date
+    state: DeliveryState
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +215,54 @@ def _events_of(tx: Connection, delivery_ids: Sequence[str]) -> dict[str, list[Ma
     for delivery_id, kind, reason, at in tx.execute(query.order_by(event.c.at, event.c.id)):
         found.setdefault(delivery_id, []).append(MailEvent(EventKind(kind), reason, at))
     return found
+
+
+class ServedSubscription(NamedTuple):
+    """Up to which date a subscription was mailed, or had mail before a move; and since when it is
+    as it is.
+    """
+
+    latest: date | None
+    joined: datetime
+
+
+def served(tx: Connection, subscriber_id: str) -> dict[str, ServedSubscription]:
+    """Of each subscription that gets mail now, by its id."""
+    mine = delivery.c.subscriber_id == subscriber_id
+    mailed = (
+        select(func.max(digest.c.date))
+        .join_from(delivery, digest)
+        .where(mine, delivery.c.subscription_id == subscription.c.id)
+        .where(delivery.c.state != DeliveryState.SKIPPED.value)
+        .scalar_subquery()
+    )
+    columns = subscription.c.id, subscription.c.begins_after, mailed.label("mailed")
+    since = subscription.c.state_at, subscriber.c.state_at.label("returned_at")
+    query = select(*columns, *since).select_from(MAILABLE).where(MAY_BE_MAILED)
+    found = tx.execute(query.where(subscription.c.subscriber_id == subscriber_id))
+    return {
+        row.id: ServedSubscription(
+            max((day for day in (row.mailed, row.begins_after) if day), default=None),
+            max(row.state_at, row.returned_at),
+        )
+        for row in found
+    }
+
+
+def planned_mails(tx: Connection) -> list[PlannedMails]:
+    """Mails that are planned and not sent, by rubric and date, the newest first."""
+    open_states = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+    query = (
+        select(digest.c.rubric, digest.c.date, delivery.c.state, func.count())
+        .join_from(delivery, digest)
+        .where(delivery.c.state.in_(open_states))
+        .group_by(digest.c.rubric, digest.c.date, delivery.c.state)
+        .order_by(digest.c.date.desc(), digest.c.rubric, delivery.c.state)
+    )
+    return [
+        PlannedMails(rubric, day, DeliveryState(state), number)
+        for rubric, day, state, number in tx.execute(query)
+    ]
 
 
 def facts(tx: Connection, subscriber_id: str, email: str, replies: int) -> ReaderFacts:

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
 
     State = Mapping[str, Any]
 
-MENU = {"": "Overview", "/readers": "Readers", "/review": "Review", "/log": "Log"}
+MENU = {
+    "": "Overview",
+    "/next-run": "Next run",
+    "/readers": "Readers",
+    "/review": "Review",
+    "/log": "Log",
+}
 """The operator's pages, by their paths below `/operator`."""
 FORM_ID = re.compile(r"[0-9a-f]{32}")
 MAX_PAGE = 10_000

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from newsletter.delivery.forecast import next_mail_of
 from newsletter.domain.mail import PREFERENCES, Format, SubscriberState
 from newsletter.domain.preferences import days_in_words
+from newsletter.domain.send_times import zone_of
 from newsletter.domain.subscriber_import import shown
 from newsletter.domain.zone_names import offered
 from newsletter.operations.readers import live
@@ -116,6 +118,7 @@ def reader_page(
         facts = readers.facts(tx, opened.id, opened.email, REPLIES)
         mails = readers.history(tx, opened.id, MAILS)
         actions = log.of_subscriber(tx, opened.id, ACTIONS)
+        coming = _next_mails(site, tx, opened)
     return operator_page(
         site,
         session,
@@ -139,9 +142,28 @@ def reader_page(
         usual_hour=f"{site.app.settings.send_at:%H:%M}",
         facts=facts,
         mails=mails,
+        coming=coming,
         title_of=site.title_of,
         actions=[shown_action(each) for each in actions],
     )
+
+
+def _next_mails(site: Site, tx: Connection, opened: OpenReader) -> list[dict[str, Any]]:
+    """The next mail of each subscription that gets any, the first due first."""
+    app = site.app
+    usual = app.settings.zone, app.settings.send_at
+    served = readers.served(tx, opened.id)
+    found = []
+    for one in opened.subscriptions:
+        if known := served.get(one.id):
+            mail = next_mail_of(tx, one, known.joined, known.latest, app.clock(), *usual)
+            if mail:
+                local = mail.mail.due.astimezone(zone_of(one, app.settings.zone))
+                title, zone = site.title_of(one.rubric), one.timezone or app.settings.timezone
+                is_due = mail.mail.due <= app.clock()
+                row = {"title": title, "local": local, "zone": zone, "is_due": is_due}
+                found.append({**row, "mail": mail, "at": mail.mail.due})
+    return sorted(found, key=lambda row: row["at"])
 
 
 def _section(site: Site, one: Subscription, typed: TypedForm) -> dict[str, Any]:
