@@ -330,7 +330,7 @@ def test_a_token_of_nobody_or_of_one_who_left_or_was_erased_opens_nothing(visit:
     token = LINKS.reader_rubric_url(ada.id).split("/")[-2]
     stale = Links(HOST, ["z" * 32], "").reader_rubric_url(ada.id).split("/")[-2]
     before = visit.everything(ada)
-    for wrong in (stale, LINKS.reader_rubric_url(TEST_READER).split("/")[-2], "x", "a" * 48):
+    for wrong in (stale, LINKS.reader_rubric_url(TEST_READER).split("/")[-2]):
         for page in tried(visit, addresses(wrong, slug, mark)):
             assert page.status == 404
             assert "Brown dwarfs" not in page.words
