@@ -40,6 +40,8 @@ LAUNCH = (
     "os.execv(sys.argv[3], sys.argv[3:])"
 )
 PATIENCE = 60
+KEYS = {"Backspace": 8, "Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}
+"""Keys by their name, with their Windows code."""
 
 
 class Tab:
@@ -70,6 +72,24 @@ class Tab:
     def choose(self, selector: str) -> None:
         """Click on a box of a form."""
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def keys(self, selector: str, *keys: str, loads: bool = False) -> None:
+        """Focus an element and press KEYS, or type text. `loads`: the last key submits."""
+        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        for number, key in enumerate(keys, 1):
+            if loads and number == len(keys):
+                self._loaded(lambda name=key: self._key(name))  # type: ignore[misc]
+            else:
+                self._key(key)
+
+    def _key(self, key: str) -> None:
+        if key not in KEYS:
+            self._call("Input.insertText", text=key)
+            return
+        code = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self._call("Input.dispatchKeyEvent", type="keyDown", **code, **text)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **code)
 
     def run(self, script: str) -> Any:
         """The value of an expression, awaited."""

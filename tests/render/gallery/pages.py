@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from newsletter.domain.announcements import following
-from newsletter.domain.links import TEST_READER
+from newsletter.domain.links import TEST_READER, RubricVersion
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
-from newsletter.store import Store, digests, papers, subscriptions, votes
+from newsletter.rubrics.form import CriterionFields, RubricForm, markdown
+from newsletter.store import Store, digests, papers, reader_rubrics, subscriptions, votes
 from newsletter.web.app import create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST = date(2025, 8, 4)
+RUBRIC_PARTS = (("cs.LG", "stat.ML"), (CriterionFields("Cold stars", "cold", "hot", "More."),) * 2)
 WITHOUT_ISSUE = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
 OPERATOR = "X-Operator"
 VIEWS = [(width, scheme) for width in (320, 1000) for scheme in ("light", "dark")]
@@ -82,6 +84,32 @@ def vote_pages(store: Store) -> dict[str, str]:
         "reading-list": LINKS.reading_list_url(voter.id),
         "reading-list-empty": LINKS.reading_list_url(new.id),
     }
+
+
+def rubric_pages(store: Store) -> dict[str, str]:
+    """A reader's own rubric: a new one, a draft, one in use with a text that waits, paused."""
+    person = reader(store, email="writes@example.org", id="a" * 32)
+    first, second = (
+        markdown(RubricForm(title, *RUBRIC_PARTS)) for title in ("Cold", '<b>Odd</b> & "warm"')
+    )
+    with store.begin() as tx:
+        slug = reader_rubrics.create(tx, person.id, first, NOW, limit=3)
+        reader_rubrics.confirm(tx, slug, reader_rubrics.submit(tx, slug, NOW) or 0, NOW)
+        reader_rubrics.save_draft(tx, slug, second, NOW)
+        version = reader_rubrics.submit(tx, slug, NOW) or 0
+        draft = reader_rubrics.create(tx, person.id, second, NOW, limit=3)
+    waits = RubricVersion(person.id, slug, version, NOW + timedelta(days=2))
+    used = LINKS.reader_rubric_url(person.id, slug)
+    found = {
+        "rubric-new": LINKS.reader_rubric_url(person.id),
+        "rubric-draft": LINKS.reader_rubric_url(person.id, draft),
+        "rubric-used": used,
+        "rubric-delete": f"{used}/delete",
+        "rubric-confirm": LINKS.confirm_rubric_url(person.id, waits),
+        "rubric-unknown": LINKS.reader_rubric_url(person.id, "own-unknown"),
+        "preferences-rubrics": LINKS.preferences_url(person.id),
+    }
+    return {name: url.removeprefix("http://127.0.0.1") for name, url in found.items()}
 
 
 def why_pages(store: Store) -> dict[str, str]:
@@ -141,6 +169,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "search-nothing": "/search?q=%3Cscript%3E",
         "not-found": "/archive/nowhere/",
         **reader_pages(store),
+        **rubric_pages(store),
         **why_pages(store),
         **vote_pages(store),
         "leave-unknown": "/unsubscribe/nobody",
@@ -152,7 +181,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     }
     pages = {name: url.removeprefix("http://127.0.0.1") for name, url in pages.items()}
     clock = Clock(NOW + timedelta(days=1))
-    site = make_site(store, clock=clock, operator_header=OPERATOR)
+    site = make_site(store, clock=clock, operator_header=OPERATOR, reader_rubrics=3)
     with served(BehindProxy(create_app(site))) as web:
         yield f"http://127.0.0.1:{web.port}", pages
     store.close()
