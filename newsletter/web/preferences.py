@@ -172,7 +172,7 @@ def _form_page(site: Site, reader: Reader, result: FormResult = NO_FORM) -> Resp
         status=422 if result.errors else 200,
         title="Your preferences",
         known=known,
-        sections=[_section(site, one, result, own["titles"]) for one in shown],
+        sections=[_section(site, one, result, own["by_slug"].get(one.rubric)) for one in shown],
         choices=_choices(site, reader),
         addable=_addable(site, reader),
         values={**of_address, **result.fields},
@@ -204,16 +204,20 @@ def _sections_shown(reader: Reader) -> set[str]:
 
 
 def _section(
-    site: Site, one: Subscription, result: FormResult, own_titles: Mapping[str, str]
+    site: Site, one: Subscription, result: FormResult, own: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    """One subscription as the page shows it, and what became of its form."""
+    """One subscription as the page shows it, and what became of its form.
+
+    `own` is the row of a rubric of the reader's own (`reader_rubrics.preferences_section`).
+    """
     here = result.section == one.rubric
     stored = str(one.max_papers or "")
     limit = [f"at most {one.max_papers} papers"] if one.max_papers else []
     comes = days_in_words(one.days)
     return {
         "rubric": one.rubric,
-        "title": own_titles.get(one.rubric) or site.title_of(one.rubric),
+        "title": own["title"] if own else site.title_of(one.rubric),
+        "own": own,
         "summary": ", ".join([comes[0].upper() + comes[1:], FORMAT_NAMES[one.format], *limit]),
         "weekly": one.days == WEEKLY,
         "days": one.days,

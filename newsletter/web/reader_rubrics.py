@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from newsletter.domain.mail import Subscription
     from newsletter.domain.model import Rubric
+    from newsletter.domain.reader_rubrics import ReaderRubric
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
@@ -80,7 +81,6 @@ LABELS = {
 SAID = {
     "draft": "The draft is kept. Nothing is mailed for it until you save it.",
     "copy": "This is a copy of your own, not saved yet. Its text has the same scores already.",
-    "paused": "Paused. No digest is made of this rubric until you resume it here.",
     "resumed": "Resumed. Its next issue comes as usual.",
     "opened": "The earlier text is in the form below. Save it to make it count again.",
 }
@@ -185,7 +185,7 @@ def _pause(site: Site, writer: Writer, slug: str, *, pause: bool) -> Response:
     change = reader_rubrics.pause if pause else reader_rubrics.resume
     with site.app.store.begin() as tx:
         change(tx, slug, PausedBy.READER, site.app.clock())
-    return redirect(site, writer, slug, f"?said={'paused' if pause else 'resumed'}")
+    return redirect(site, writer, slug, "" if pause else "?said=resumed")
 
 
 def _open_version(site: Site, writer: Writer, slug: str, number: str) -> Response:
@@ -284,6 +284,16 @@ def field_values(
     }
 
 
+def state_in_words(rubric: ReaderRubric) -> str:
+    """`in use`, `a draft, not saved`, `paused by the operator: it costs too much`"""
+    if rubric.state is ReaderRubricState.DRAFT:
+        return "a draft, not saved"
+    if PausedBy.OPERATOR in rubric.paused_by:
+        reason = f": {rubric.reason}" if rubric.reason else ""
+        return f"paused by the operator{reason}"
+    return "paused" if rubric.paused_by else "in use"
+
+
 def preferences_section(site: Site, known: Subscription, followed: Sequence[str]) -> dict[str, Any]:
     """What `reader_rubrics_section.html` shows on the preferences page; `on` is False if off."""
     limit = site.app.settings.reader_rubrics
@@ -293,11 +303,19 @@ def preferences_section(site: Site, known: Subscription, followed: Sequence[str]
             one.slug: title_of_versions(reader_rubrics.versions(tx, one.slug)) for one in mine
         }
     writer = Writer(known, tuple(followed), mine)
-    rows = [(one, titles[one.slug], path_of(site, writer, one.slug)) for one in mine]
+    rows = [
+        {
+            "slug": one.slug,
+            "title": titles[one.slug],
+            "state": state_in_words(one),
+            "url": path_of(site, writer, one.slug),
+        }
+        for one in mine
+    ]
     return {
         "on": bool(limit and followed),
         "rows": rows,
-        "titles": titles,
+        "by_slug": {row["slug"]: row for row in rows},
         "left": max(0, limit - len(mine)),
         "limit": limit,
         "new": path_of(site, writer, "new"),

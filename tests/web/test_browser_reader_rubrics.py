@@ -78,18 +78,19 @@ class Visit:
             picture.write_bytes(self.tab.picture())
 
     def mails(self) -> list[EmailMessage]:
-        """All mails of the outbox; the newest last."""
+        """All mails of the outbox."""
         files = self.app.settings.outbox_dir.glob("*.eml")
-        read = (message_from_bytes(one.read_bytes(), policy=default) for one in files)
-        return sorted(read, key=lambda mail: mail["date"].datetime)  # type: ignore[no-any-return]
+        return [message_from_bytes(one.read_bytes(), policy=default) for one in files]
 
     def mailed_link(self) -> str:
+        """The link of the newest version."""
+        texts = [mail.get_body(("plain",)) for mail in self.mails()]
         found = [
-            re.search(rf"{PUBLIC}(/rubrics/\S+/confirm/\S+)", text.get_content())
-            for mail in self.mails()
-            if (text := mail.get_body(("plain",)))
+            re.search(rf"{PUBLIC}(/rubrics/\S+/confirm/(\d+)-\S+)", text.get_content())
+            for text in texts
+            if text
         ]
-        return [one[1] for one in found if one][-1]
+        return max((one for one in found if one), key=lambda one: int(one[2]))[1]
 
     def rubrics(self, person: Subscription) -> list[ReaderRubric]:
         with self.app.store.read() as tx:
@@ -248,6 +249,12 @@ def test_a_field_is_checked_as_it_is_left_and_enter_checks_the_form(visit: Visit
     visit.seen("hint")
     tab.keys("#title", "Robots", "Tab")
     assert tab.run(hint) == "none"
+    wrong = "document.querySelector('#category-1').matches(':user-invalid')"
+    tab.keys("#category-1", "cs.ML", "Tab")
+    assert tab.run(wrong)
+    tab.keys("#category-1", *["Backspace"] * 5, "cond-mat.mtrl-sci", "Tab")
+    assert not tab.run(wrong)
+    tab.keys("#category-1", *["Backspace"] * 17, "Tab")
     tab.keys("#relevance-7", "ArrowRight", "ArrowRight", "ArrowLeft")
     assert tab.run(chosen) == "8"
     tab.keys("#title", "Enter", loads=True)
