@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from newsletter import bootstrap
 from newsletter.cli.console import progress, screen
 from newsletter.cli.run import check_slug, say_older
-from newsletter.delivery.personalize import Personalizer
-from newsletter.domain.addresses import canonical
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Format, Subscription
 from newsletter.domain.preferences import parse_address
@@ -17,9 +14,9 @@ from newsletter.errors import OperatorError, file_error
 from newsletter.jobs.daily import fetch_papers, read_day
 from newsletter.jobs.edited_rubric import fresh_digest
 from newsletter.jobs.tasks import make_digest
-from newsletter.mailers import SendError
+from newsletter.operations import send_test
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import digests, subscriptions, suppressions
+from newsletter.store import subscriptions
 
 if TYPE_CHECKING:
     from datetime import date
@@ -45,7 +42,7 @@ def _preview(
 ) -> int:
     text = _text_path(out)
     digest = _digest(app, rubric, day, fresh=fresh)
-    copy = _personalizer(app, digest).personalize(_reader(app, rubric, reader))
+    copy = send_test.personalizer(app, digest).personalize(_reader(app, rubric, reader))
     try:
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")
@@ -64,12 +61,6 @@ def _text_path(out: Path) -> Path:
     return out.with_suffix(".txt")
 
 
-def _personalizer(app: App, digest: Digest) -> Personalizer:
-    with app.store.read() as tx:
-        before = digests.date_before(tx, digest.rubric.slug, digest.date)
-    return Personalizer(app.renderer, app.links, app.sender, digest, before)
-
-
 def show_test_send(to: str, rubric: str, day: date | None) -> int:
     settings = read_settings()
     try:
@@ -79,29 +70,11 @@ def show_test_send(to: str, rubric: str, day: date | None) -> int:
         raise SettingsError(message) from None
     app = bootstrap.build_app(settings)
     check_slug(app, rubric)
-    _refuse_suppressed(app, to)
-    reader = Subscription(id=TEST_READER, email=to, rubric=rubric, since=app.clock())
-    digest = _digest(app, rubric, day)
-    email = _personalizer(app, digest).email(reader, uuid4().hex, app.clock(), test=True)
-    try:
-        app.mailer.send(email)
-    except SendError as error:
-        message = f"the test mail to {to} was not sent: {error}"
-        raise OperatorError(message) from error
-    _say(f"{email.subject}: sent to {to} by {settings.mailer_name}")
-    return 0
-
-
-def _refuse_suppressed(app: App, to: str) -> None:
-    """Refuse a suppressed address, unless it is the operator's own."""
-    operator = app.settings.operator_email
-    if operator and canonical(to) == canonical(operator):
-        return
     with app.store.read() as tx:
-        reason = suppressions.reason_for(tx, to)
-    if reason:
-        message = f"{to} must not be mailed ({reason.value}); send tests to the operator's address"
-        raise OperatorError(message)
+        send_test.refuse_suppressed(tx, to, settings.operator_email)
+    email = send_test.build(app, _digest(app, rubric, day), send_test.reader_for(app, rubric, to))
+    _say(send_test.send(app, email))
+    return 0
 
 
 def _digest(app: App, slug: str, day: date | None, *, fresh: bool = False) -> Digest:

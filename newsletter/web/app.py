@@ -45,6 +45,7 @@ from newsletter.web.operator import (
     reader_forms,
     readers,
     review,
+    send_test,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ PAGES = {
     "/operator/preview/{rubric}": preview.show,
     "/operator/review": review.show,
     "/operator/next-run": next_run.show,
+    "/operator/test-mail": send_test.show,
     "/operator/readers": readers.show,
     "/operator/readers/new": reader_add.show,
     "/operator/readers/{id}": reader.show,
@@ -125,6 +127,8 @@ FORMS = {
     "/operator/readers/{id}/remove": reader_forms.remove,
     "/operator/readers/{id}/restore": reader_forms.restore,
     "/operator/readers/{id}/invite": reader_forms.invite,
+    "/operator/test-mail": send_test.preview,
+    "/operator/test-mail/send": send_test.send,
     "/operator/log/undo": log.undo_action,
 }
 LARGE_FORMS = {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import time, timedelta
 from time import process_time
 from typing import TYPE_CHECKING
 
-import pytest
 from sqlalchemy import insert, update
 
 from newsletter.domain.mail import WEEKLY, DeliveryState, EventKind, Format, SubscriberState
@@ -26,33 +24,26 @@ from newsletter.store import (
     votes,
 )
 from newsletter.store.events import Event
-from newsletter.store.operator import actions, reader_state
+from newsletter.store.operator import reader_state
 from newsletter.store.operator.actions import ActionKind
 from newsletter.store.tables import delivery, subscriber, subscription
-from newsletter.web.app import create_app
-from newsletter.web.context import Site
 from tests.fakes import operator_data
-from tests.fakes.browser import Page, served
+from tests.fakes.operators import Lists, Person, form_fields, recorded
 from tests.fakes.pages import (
     NOW,
     STARS,
     THURSDAY,
     Clock,
     Mailbox,
-    application,
     issue,
     paper,
     reader,
 )
 from tests.fakes.pages import stored as stored_first
-from tests.web.test_operator import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from newsletter.domain.mail import Subscription
-    from newsletter.store.operator.actions import OperatorAction
-    from tests.fakes.browser import Browser
+    from tests.fakes.browser import Page
 
 READERS = "/operator/readers"
 ACTIVE, GONE, PAUSED = (
@@ -62,93 +53,8 @@ ACTIVE, GONE, PAUSED = (
 )
 
 
-class Lists:
-    """The provider's suppression lists: only what is freed is looked at."""
-
-    def __init__(self) -> None:
-        self.freed: list[str] = []
-
-    def free(self, email: str) -> None:
-        self.freed.append(email)
-
-
-class Person:
-    """An operator whom a proxy names."""
-
-    def __init__(self, web: Browser, name: str) -> None:
-        self.web, self.headers = web, {HEADER: name}
-
-    def get(self, path: str) -> Page:
-        return self.web.get(path, **self.headers)
-
-    def post(self, path: str, fields: object) -> Page:
-        return self.web.post(path, fields, **self.headers)
-
-    def fill(self, page: Page, path: str, of: str | None = None, /, **fields: object) -> Page:
-        """Send the form of a page, with all that it holds and these fields changed."""
-        return self.post(path, {**form_fields(page, path, of), **fields})
-
-    def shown(self, answer: Page) -> Page:
-        """The page that an answer redirects to."""
-        assert answer.status == 303, answer.words
-        return self.get(answer.headers["location"])
-
-    def undo(self, page: Page) -> Page:
-        return self.fill(page, "/operator/log/undo")
-
-
-def form_fields(page: Page, path: str, of: str | None = None) -> dict[str, object]:
-    """What the browser would send of a form: of several, that about `of`."""
-    for form in page.soup.find_all("form", action=path):
-        boxes = form.find_all(["input", "select"])
-        fields: dict[str, object] = {}
-        for box in boxes:
-            if box.get("type") in ("checkbox", "radio") and not box.has_attr("checked"):
-                continue
-            chosen = box.find("option", selected=True) or box.find("option")
-            value = (
-                box.get("value", "") if box.name == "input" else chosen.get("value", chosen.text)
-            )
-            fields[box["name"]] = value
-        if of in (None, fields.get("of")):
-            return fields
-    raise AssertionError(path)
-
-
-@pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def lists() -> Lists:
-    return Lists()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ada(store: Store, mailbox: Mailbox, lists: Lists, clock: Clock) -> Iterator[Person]:
-    app = application(store, mailbox, clock, operator_header=HEADER)
-    with served(create_app(Site(replace(app, suppression_lists=lists)))) as web:  # type: ignore[arg-type]
-        yield Person(web, "ada")
-
-
-@pytest.fixture
-def bo(ada: Person) -> Person:
-    return Person(ada.web, "bo")
-
-
 def page_of(person: Subscription) -> str:
     return f"{READERS}/{person.subscriber_id}"
-
-
-def recorded(store: Store) -> list[OperatorAction]:
-    with store.read() as tx:
-        return actions.newest(tx, 99)
 
 
 def state(store: Store, person: Subscription) -> object:

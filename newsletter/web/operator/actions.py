@@ -44,6 +44,7 @@ MENU = {
     "/next-run": "Next run",
     "/readers": "Readers",
     "/review": "Review",
+    "/test-mail": "Test mail",
     "/log": "Log",
 }
 """The operator's pages, by their paths below `/operator`."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from newsletter.delivery.personalize import Personalizer
-from newsletter.domain.links import TEST_READER
-from newsletter.domain.mail import Subscription
+from newsletter.domain.mail import Format
+from newsletter.operations import send_test
 from newsletter.rubrics.folder import of_operator
 from newsletter.store import digests
 from newsletter.web.context import NO_STORE
@@ -60,15 +59,12 @@ def show_mail(site: Site, request: Request) -> Response:
     rubric = _requested_rubric(site, request)
     with site.app.store.read() as tx:
         found = digests.latest(tx, rubric.slug)
-        before = digests.date_before(tx, rubric.slug, found[1].date) if found else None
     if found is None:
         raise HTTPException(404)
-    test_reader = Subscription(
-        TEST_READER, "reader@example.org", rubric.slug, since=site.app.clock()
-    )
-    copy = Personalizer(
-        site.app.renderer, site.app.links, site.app.sender, found[1], before
-    ).personalize(test_reader)
+    asked = request.query_params.get("format", "")
+    wanted = Format(asked) if asked in set(Format) else Format.FULL
+    reader = send_test.reader_for(site.app, rubric.slug, "reader@example.org", wanted)
+    copy = send_test.personalizer(site.app, found[1]).personalize(reader)
     headers = {
         "Content-Security-Policy": MAIL_POLICY,
         "X-Frame-Options": "SAMEORIGIN",
