@@ -123,11 +123,11 @@ def plan_all(store: Store, slug: str, day: date, now: datetime) -> list[PlannedD
     with store.begin() as tx:
         audience.lock_planning(tx, slug)
         stored = _stored_digests(tx, slug, day)
-        wait = audience.schedules(tx, slug, stored.over(day))
+        waiting = audience.schedules(tx, slug, stored.over(day))
         for weekly in (False, True):
             schedules: dict[DeliverySchedule, datetime | None] = {
                 schedule: None
-                for schedule in wait
+                for schedule in waiting
                 if is_wanted(schedule, day, now.date()) and is_weekly(schedule) is weekly
             }
             last = last_of(stored, day, weekly=weekly)
@@ -135,7 +135,8 @@ def plan_all(store: Store, slug: str, day: date, now: datetime) -> list[PlannedD
                 continue
             later = stored.since(last + timedelta(days=1))
             there = stored.over(last)
-            cohort = Cohort(slug, schedules, last, there, stored.before(last), later)
+            past, number = stored.before(last), sum(waiting[one] for one in schedules)
+            cohort = Cohort(slug, schedules, last, there, past, later, readers=number)
             planned |= _assign_digests(tx, stored, cohort, last, now, weekly=weekly)
         return [PlannedDigest(*row) for row in deliveries.digests_with_rows(tx, slug, day, planned)]
 
@@ -154,7 +155,29 @@ def _assign_digests(
     *,
     weekly: bool,
 ) -> set[int]:
-    """Create the deliveries of each position in the cohort; merge digests where needed."""
+    """Create the deliveries of the cohort's readers; merge digests where needed."""
+    created: dict[int, int] = {}
+    for digest_id, group in _single_digests(stored, cohort, last, weekly=weekly).items():
+        created[digest_id] = audience.create_deliveries(tx, _near(cohort), group, digest_id, now)
+        cohort = replace(cohort, covered=(*cohort.covered, digest_id))
+    planned = {digest_id for digest_id, rows in created.items() if rows}
+    if sum(created.values()) != cohort.readers:
+        planned |= _assign_by_position(tx, stored, cohort, last, now, weekly=weekly)
+    for digest_id in planned:
+        deliveries.count_audience(tx, digest_id, stored.slug, now)
+    return planned
+
+
+def _assign_by_position(
+    tx: Connection,
+    stored: StoredDigests,
+    cohort: Cohort,
+    last: date,
+    now: datetime,
+    *,
+    weekly: bool,
+) -> set[int]:
+    """Count the cohort's readers by position and create the deliveries of each position."""
     planned = set()
     cohort, found = locate_readers(tx, cohort)
     by_parts: dict[tuple[StoredDigest, ...], list[ReaderPosition]] = {}
@@ -164,10 +187,36 @@ def _assign_digests(
     for held, group in by_parts.items():
         digest_id = held[0].id if len(held) == 1 else _merged_digest(tx, held, now)
         audience.create_deliveries(tx, cohort, group, digest_id, now)
-        deliveries.count_audience(tx, digest_id, stored.slug, now)
         cohort = replace(cohort, covered=(*cohort.covered, digest_id))
         planned.add(digest_id)
     return planned
+
+
+def _single_digests(
+    stored: StoredDigests, cohort: Cohort, last: date, *, weekly: bool
+) -> dict[int, list[ReaderPosition]]:
+    """The stored digests that are mailed as they are, with the positions known to get them.
+
+    Nearly all readers are in these. Their deliveries are created without counting the readers
+    first: counting costs as much as creating.
+    """
+    found: dict[int, list[ReaderPosition]] = {}
+    for position in _near(cohort).positions if cohort.schedules else ():
+        if _is_exact(cohort, position):
+            parts = parts_for(stored, position, last, weekly=weekly)
+            if len(parts) == 1:
+                found.setdefault(parts[0].id, []).append(position)
+    return found
+
+
+def _near(cohort: Cohort) -> Cohort:
+    """The cohort with the newest earlier date alone: nearly all readers had the mail of that."""
+    return replace(cohort, past=cohort.past[:1])
+
+
+def _is_exact(cohort: Cohort, position: ReaderPosition) -> bool:
+    """Whether readers in this position of the near cohort are in the same one of the cohort."""
+    return _near(cohort) == cohort or bool(position.date or position.ahead)
 
 
 def locate_readers(tx: Connection, cohort: Cohort) -> tuple[Cohort, Mapping[ReaderPosition, int]]:
@@ -177,9 +226,9 @@ def locate_readers(tx: Connection, cohort: Cohort) -> tuple[Cohort, Mapping[Read
     """
     if not cohort.schedules:
         return cohort, {}
-    near = replace(cohort, past=cohort.past[:1])
+    near = _near(cohort)
     found = audience.count_positions(tx, near)
-    if near == cohort or all(one.date or one.ahead for one in found):
+    if all(_is_exact(cohort, position) for position in found):
         return near, found
     return cohort, audience.count_positions(tx, cohort)
 

@@ -76,6 +76,8 @@ class Cohort:
     past: Sequence[DatedDigests]
     later: Sequence[int] = ()
     due: datetime | None = None
+    readers: int | None = None
+    """How many they are, where they were counted."""
 
     @property
     def positions(self) -> list[ReaderPosition]:

@@ -81,17 +81,16 @@ def _configure_optimizer(tx: Connection) -> None:
     found by their keys: else it reads all of them for the few of one rubric.
     """
     if tx.dialect.name == "postgresql":
-        for name, value in OPTIMIZER.items():
-            tx.execute(select(func.set_config(name, value, true())))
+        tx.execute(_SET_OPTIMIZER)
 
 
-def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> list[DeliverySchedule]:
+def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> dict[DeliverySchedule, int]:
     """The delivery schedules of mailable readers who have none of the digests `covered`.
 
-    There are few of them, however many readers there are.
+    Each has the number of these readers. There are few schedules, however many readers there are.
     """
     rows = tx.execute(_SCHEDULES, {"of_rubric": rubric, "covered": list(covered)})
-    return [DeliverySchedule(*row) for row in rows]
+    return {DeliverySchedule(*schedule): number for *schedule, number in rows}
 
 
 def first_readers(tx: Connection, rubric: str) -> list[Subscription]:
@@ -169,14 +168,19 @@ def create_deliveries(
     positions: Iterable[ReaderPosition],
     digest_id: int,
     now: datetime,
-) -> None:
-    """Create delivery rows of a digest for the readers of the cohort at these positions."""
+) -> int:
+    """Create delivery rows of a digest for the readers of the cohort at these positions.
+
+    Returns how many rows are new.
+    """
     order = cohort.positions
     numbers = [order.index(position) for position in positions]
+    created = 0
     for page in _pages(cohort):
         chosen = _in_positions(_slots(page), len(cohort.past))
         parameters = _parameters(cohort, page) | {"numbers": numbers}
-        create_rows(tx, digest_id, chosen, now, cohort.due, parameters)
+        created += create_rows(tx, digest_id, chosen, now, cohort.due, parameters)
+    return created
 
 
 _Page = list[tuple[DeliverySchedule, datetime | None]]
@@ -312,6 +316,7 @@ def _ids(name: str) -> BindParameter[Sequence[int]]:
     return bindparam(name, expanding=True, literal_execute=True)
 
 
+_SET_OPTIMIZER = select(*(func.set_config(*setting, true()) for setting in OPTIMIZER.items()))
 # A skipped row is no mail: its reader was paused, and gets the day's papers later.
 _MAILED = (
     delivery.c.subscriber_id == subscription.c.subscriber_id,
@@ -325,12 +330,13 @@ _FIRST_READERS = (
     .group_by(*SCHEDULE)
 )
 _SCHEDULES = (
-    select(*SCHEDULE)
+    select(*SCHEDULE, func.count())
     .select_from(MAILABLE)
     .where(
         subscription.c.rubric == bindparam("of_rubric"),
         MAY_BE_MAILED,
-        ~_received(_ids("covered")),
+        # Not as NOT EXISTS: PostgreSQL would find all subscribers first, the deliveries last.
+        case((_received(_ids("covered")), 1), else_=0) == 0,
     )
     .group_by(*SCHEDULE)
 )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import (
     Integer,
     Text,
-    and_,
     bindparam,
     case,
     exists,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    union_all,
     update,
 )
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 IS_HALTED = mailing.c.halted != literal_column("''")
 """With the literal both databases use the index of the few that are halted."""
+PREPARED = ""
+"""In place of a reason not to be mailed: the reader has a row."""
 HARD_BOUNCES = (EventKind.HARD_BOUNCE.value, EventKind.REPORTED_BOUNCE.value)
 
 
@@ -66,11 +68,12 @@ def create_rows(
     now: datetime,
     due: datetime | None,
     said: Mapping[str, Any] = MappingProxyType({}),
-) -> None:
+) -> int:
     """Create one pending row for each chosen mailable subscription that has none yet.
 
     It is `unknown` instead where a backup was restored after the mail was due. Rows are inserted
-    in the order of their indexes: a random order costs five times as much.
+    in the order of their indexes: a random order costs five times as much. Returns how many rows
+    are new.
     """
     state, reason = restore_holds.state_and_reason(tx, digest_id, due)
     given = {
@@ -79,7 +82,8 @@ def create_rows(
         "now": now,
         "made_after": now - retention.MAILED,
     }
-    tx.execute(_create_statement(tx.dialect.name, chosen, state, reason), {**given, **said})
+    statement = _create_statement(tx.dialect.name, chosen, state, reason)
+    return tx.execute(statement, {**given, **said}).rowcount
 
 
 @lru_cache(maxsize=64)  # Building costs more than running on small installations.
@@ -111,20 +115,15 @@ def _create_statement(
         .order_by(subscriber.c.id)
     )
     rows = insert_for(dialect, delivery).from_select(list(made), wanted)
-    return rows.on_conflict_do_nothing(index_elements=["digest_id", "subscriber_id"])
+    rows = rows.on_conflict_do_nothing(index_elements=["digest_id", "subscriber_id"])
+    return rows.execution_options(preserve_rowcount=True)
 
 
 def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -> Audience:
     """Count readers with a row of a digest and, by reason, those without; store the counts."""
-    excluded: dict[str, int] = {}
-    made = 0
-    for has_row, why, number in tx.execute(
-        _AUDIENCE, {"of_digest": digest_id, "of_rubric": rubric}
-    ):
-        if has_row:
-            made += number
-        else:
-            excluded[why] = number
+    counts = tx.execute(_AUDIENCE, {"of_digest": digest_id, "of_rubric": rubric})
+    excluded = {reason: number for reason, number in counts if number}
+    made = excluded.pop(PREPARED, 0)
     audience = Audience(made + sum(excluded.values()), made, excluded)
     row = {"candidates": audience.candidates, "excluded": excluded, "at": now}
     tx.execute(
@@ -254,25 +253,27 @@ def _new_id(dialect: str) -> Any:  # noqa: ANN401 - an SQL expression
     return digest_part + func.printf("%08x", number, type_=Text) + tail
 
 
-_HAS_ROW = delivery.c.subscriber_id.is_not(None)
 _REASON = case(
     (suppression.c.reason.is_not(None), suppression.c.reason),
     (subscription.c.state != ACTIVE, subscription.c.state),
     (subscriber.c.state != ACTIVE, subscriber.c.state),
     else_="not yet due",
 )
-_AUDIENCE = (
-    select(_HAS_ROW, _REASON, func.count())
-    .select_from(
-        MAILABLE.outerjoin(
-            delivery,
-            and_(
-                # A digest is of one rubric: the delivery is that of this subscription.
-                delivery.c.subscriber_id == subscription.c.subscriber_id,
-                delivery.c.digest_id == bindparam("of_digest"),
-            ),
-        )
-    )
-    .where(subscription.c.rubric == bindparam("of_rubric"), subscriber.c.email != "")
-    .group_by(_HAS_ROW, _REASON)
+_OF_DIGEST = delivery.c.digest_id == bindparam("of_digest")
+_ROWS = select(literal(PREPARED), func.count()).where(_OF_DIGEST)
+# A digest is of one rubric: a reader's delivery is that of their subscription to it.
+_HAS_ROW = exists(
+    select(1).where(_OF_DIGEST, delivery.c.subscriber_id == subscription.c.subscriber_id)
 )
+_WITHOUT_ROW = (
+    select(_REASON, func.count())
+    .select_from(MAILABLE)
+    .where(
+        subscription.c.rubric == bindparam("of_rubric"),
+        # Not as NOT EXISTS: PostgreSQL would find all subscribers first, the deliveries last.
+        case((_HAS_ROW, 1), else_=0) == 0,
+        subscriber.c.email != "",
+    )
+    .group_by(_REASON)
+)
+_AUDIENCE = union_all(_ROWS, _WITHOUT_ROW)

@@ -29,6 +29,7 @@ from newsletter.store import digests, subscribers, subscriptions
 from newsletter.store.tables import delivery
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import paper as paper_table
+from tests.fakes.query_plans import StatementLog
 
 if TYPE_CHECKING:
     from newsletter.domain.model import Digest
@@ -399,6 +400,33 @@ def test_run_serves_everybody_whatever_the_hour(service):
     service.made(LAST_FRI)
     # A date from before the last mail: who has not had it gets it by itself.
     assert service.run(LAST_FRI) == ["a 27-27", "w 27-27"]
+
+
+def test_planning_a_day_reads_the_readers_three_times(service):
+    """Their schedules, the new deliveries, and the numbers of those without one."""
+    for name in "abc":
+        service.add_reader(name)
+    for day in (MON, TUE):
+        service.made(day)
+        with StatementLog() as log:
+            assert len(service.run(day)) == 3
+        of_readers = [one.text for one in log.sent if "JOIN subscriber" in one.text]
+        assert len(of_readers) == 3, of_readers
+
+
+def test_a_run_mails_one_day_and_several_days_at_once(service):
+    service.add_reader("a")
+    service.add_reader("b")
+    service.made(LAST_FRI)
+    assert service.run(LAST_FRI) == ["a 27-27", "b 27-27"]
+    service.pause("b", datetime(2026, 3, 1, 12, tzinfo=UTC))
+    service.made(MON)
+    assert service.run(MON) == ["a 02-02"]
+    service.resume("b", datetime(2026, 3, 2, 12, tzinfo=UTC))
+    service.add_reader("c", datetime(2026, 3, 2, 12, tzinfo=UTC))
+    service.made(TUE)
+    assert service.run(TUE) == ["a 03-03", "b 02-03", "c 03-03"]
+    assert service.run(TUE) == []
 
 
 def test_two_planners_at_once_put_each_reader_in_one_place(service):
