@@ -75,7 +75,7 @@ def reopen_reply(tx: Connection, action: OperatorAction, now: datetime) -> None:
     if before.get("subscription") != after.get("subscription"):
         subscription_id = str(after["subscription_id"])
         if not restore_subscriber.undo(tx, subscription_id, UNDO_WAY, now):
-            message = "An unsubscribe can be undone for 30 days"
+            message = "An unsubscribe can be undone for 30 days."
             raise OperatorError(message)
     review_queue.reopen_reply(tx, action.subject, inbound.InboundState(before["state"]))
 
@@ -88,5 +88,5 @@ def reopen_mail(tx: Connection, action: OperatorAction, now: datetime) -> None:
     """Make the mail unknown again. Raises OperatorError if it was claimed a moment ago."""
     reason = str(action.before["reason"])
     if not review_queue.reopen_mail(tx, action.subject, action.after, reason, now):
-        message = "The mail is being sent"
+        message = "The mail is being sent."
         raise OperatorError(message)

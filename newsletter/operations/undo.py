@@ -6,16 +6,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.errors import OperatorError
-from newsletter.operations import review
+from newsletter.operations import review, rubric_changes
+from newsletter.rubrics.folder import RubricFolder, of_operator
 from newsletter.store.operator import actions, reader_state, readers
 from newsletter.store.operator.actions import ActionKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from newsletter.domain.model import Rubric
     from newsletter.store.operator.actions import OperatorAction
 
 
@@ -68,14 +70,26 @@ REVERSALS: dict[ActionKind, Reversal] = {
     ActionKind.ADD_READER: Reversal(_reader, _revert_add),
     ActionKind.ANSWER_REPLY: Reversal(review.reply_now, review.reopen_reply),
     ActionKind.RESOLVE_MAIL: Reversal(review.mail_now, review.reopen_mail),
+    ActionKind.PAUSE_RUBRIC: Reversal(rubric_changes.pause_now, rubric_changes.revert_pause),
+    ActionKind.RESUME_RUBRIC: Reversal(rubric_changes.pause_now, rubric_changes.revert_pause),
 }
 
 
-def is_possible(
-    action: OperatorAction, reversals: Mapping[ActionKind, Reversal] = REVERSALS
-) -> bool:
+def reversals_of(rubrics: Mapping[str, Rubric]) -> Mapping[ActionKind, Reversal]:
+    """All reversals, with that of rubric files where these rubrics are of a folder."""
+    files = of_operator(rubrics)
+    if not isinstance(files, RubricFolder):
+        return REVERSALS
+    undo_save = rubric_changes.RubricFileReversal(files.folder)
+    return {**REVERSALS, ActionKind.SAVE_RUBRIC: Reversal(undo_save.state, undo_save.revert)}
+
+
+UNDOABLE = frozenset({*REVERSALS, ActionKind.SAVE_RUBRIC})
+
+
+def is_possible(action: OperatorAction, kinds: Container[ActionKind] = UNDOABLE) -> bool:
     """Whether an action has an undo that was not used. Later changes may still forbid it."""
-    return action.kind in reversals and action.undone_at is None and bool(action.after)
+    return action.kind in kinds and action.undone_at is None and bool(action.after)
 
 
 def undo(

@@ -45,6 +45,9 @@ from newsletter.web.operator import (
     reader_forms,
     readers,
     review,
+    rubric_editor,
+    rubrics,
+    rubrics_of_readers,
     send_test,
 )
 
@@ -96,6 +99,10 @@ PAGES = {
     "/operator/readers/{id}": reader.show,
     "/operator/readers/{id}/remove": reader_forms.ask_remove,
     "/operator/readers/{id}/restore": reader_forms.ask_restore,
+    "/operator/rubrics": rubrics.show_list,
+    "/operator/rubrics/{rubric}": rubrics.show,
+    "/operator/rubrics/{rubric}/edit": rubric_editor.show,
+    "/operator/new-rubric": rubric_editor.show_new,
     "/operator/log": log.show,
     "/operator/preview/{rubric}/mail": preview.show_mail,
 }
@@ -129,11 +136,14 @@ FORMS = {
     "/operator/readers/{id}/invite": reader_forms.invite,
     "/operator/test-mail": send_test.preview,
     "/operator/test-mail/send": send_test.send,
+    "/operator/rubrics": rubrics_of_readers.change,
     "/operator/log/undo": log.undo_action,
 }
 LARGE_FORMS = {
     "/rubrics/{token}/new": reader_rubrics.write_new,
     "/rubrics/{token}/{slug}": reader_rubrics.write,
+    "/operator/rubrics/{rubric}/edit": rubric_editor.write,
+    "/operator/new-rubric": rubric_editor.write_new,
 }
 WEBHOOKS = {
     "/hooks/sendgrid/events": webhooks.events,

@@ -116,7 +116,7 @@ def test_a_closed_reply_changes_nothing_else_and_can_be_opened_again(
     assert stored(store, person).state is ACTIVE
     assert [(one.kind, one.subject) for one in recorded(store)] == [(ActionKind.ANSWER_REPLY, key)]
     back = shown(operator, undo(operator, page))
-    assert "The decision was undone." in back.words
+    assert "This was undone." in back.words
     assert hidden_fields(back, REPLIES, key)["id"] == key
 
 
@@ -133,7 +133,7 @@ def test_a_sender_is_unsubscribed_and_brought_back_by_undo(operator: Operator, s
         assert suppressions.reason_for(tx, person.email) is None
         assert operator_views.count_replies(tx) == 1
     assert "undone before" in undo(operator, page).words
-    assert "This was undone by" in operator.get(f"{REVIEW}?done={action.id}").words
+    assert "It was undone by" in operator.get(f"{REVIEW}?done={action.id}").words
 
 
 def test_an_unsubscribe_is_not_undone_after_a_month_or_another_change(
@@ -295,7 +295,7 @@ def test_two_operators_decide_in_a_real_browser_without_scripts(tmp_path: Path):
         second.press(f"form[action='{MAILS}'] button[value=resend]")
         assert "Someone changed this" in second.words
         first.press("form[action='/operator/log/undo'] button")
-        assert "The decision was undone." in first.words
+        assert "This was undone." in first.words
         assert mail_state(store, mail) == DeliveryState.UNKNOWN
         assert len(recorded(store)) == 2
         assert [each for each in first.errors + second.errors if "409" not in each] == []

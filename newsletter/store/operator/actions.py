@@ -36,6 +36,8 @@ class ActionKind(StrEnum):
     RESOLVE_MAIL = "resolve mail"
     RESOLVE_BATCH = "resolve batch of mails"
     SAVE_RUBRIC = "save rubric"
+    PAUSE_RUBRIC = "pause rubric of a reader"
+    RESUME_RUBRIC = "resume rubric of a reader"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ MENU = {
     "": "Overview",
     "/next-run": "Next run",
     "/readers": "Readers",
+    "/rubrics": "Rubrics",
     "/review": "Review",
     "/test-mail": "Test mail",
     "/log": "Log",
@@ -50,7 +51,7 @@ MENU = {
 """The operator's pages, by their paths below `/operator`."""
 FORM_ID = re.compile(r"[0-9a-f]{32}")
 MAX_PAGE = 10_000
-UNSHOWN = {"id", "at", "state_at", "since", "soft_bounces"}
+UNSHOWN = {"id", "at", "state_at", "since", "soft_bounces", "text", "hash"}
 """Values of a state that say nothing to an operator."""
 
 
@@ -71,6 +72,8 @@ class Change:
     """The page that a refusal links to; None: the same."""
     then: Callable[[str], None] | None = None
     """Runs once after the change is committed, with the id of the action: what is sent outside."""
+    changed_page: Callable[[State, str], Response] | None = None
+    """Answers a form that is out of date, from the state now and what was done last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +147,27 @@ def perform(site: Site, request: Request, form: Form, change: Change) -> Respons
     """Do what a form asks for, once, and record it in the same transaction."""
     sent = sent_form(site, request, form)
     refused_back = change.back if change.refused_back is None else change.refused_back
+    changed: tuple[State, str] | None = None
     try:
         with site.app.store.begin() as tx:
             log.lock(tx)
             if known := log.by_id(tx, sent.id):
                 return done(site, change.back.replace(change.subject, known.subject), sent.id)
             before = change.state(tx)
-            if stamp(before) != sent.stamp:
-                return out_of_date(site, sent.session, refused_back, _last(tx, change.subject))
-            change.apply(tx, sent.now)
-            log.record(tx, sent.action(change, before, change.state(tx)))
-        if change.then:
+            if stamp(before) == sent.stamp:
+                change.apply(tx, sent.now)
+                log.record(tx, sent.action(change, before, change.state(tx)))
+            else:
+                changed = before, _last(tx, change.subject)
+        if change.then and not changed:
             change.then(sent.id)
     except OperatorError as refused:
         return refusal(site, sent.session, refused_back, str(refused))
-    return done(site, change.back, sent.id)
+    if changed is None:
+        return done(site, change.back, sent.id)
+    if change.changed_page:
+        return change.changed_page(*changed)
+    return out_of_date(site, sent.session, refused_back, changed[1])
 
 
 def done(site: Site, back: str, action_id: str) -> Response:

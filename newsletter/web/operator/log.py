@@ -67,7 +67,8 @@ def undo_action(site: Site, request: Request, form: Form) -> Response:
         if removed and site.app.suppression_lists:
             site.app.suppression_lists.free(removed)
         with site.app.store.begin() as tx:
-            done = undo.undo(tx, action_id, session.operator, site.app.clock())
+            reversals = undo.reversals_of(site.app.rubrics)
+            done = undo.undo(tx, action_id, session.operator, site.app.clock(), reversals)
     except OperatorError as refused:
         return refusal(site, session, back, str(refused))
     if done is not UndoOutcome.UNDONE:

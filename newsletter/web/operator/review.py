@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from newsletter.domain.sanitize import clean
 from newsletter.errors import OperatorError
-from newsletter.operations import review, undo
+from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
 from newsletter.store import mail_batches, subscriptions
 from newsletter.store.operator import actions as action_log
@@ -63,7 +63,9 @@ def show(site: Site, request: Request) -> Response:
         "operator_review.html",
         here=HERE,
         title="Review",
-        done=_shown_decision(site, done) if done and done.kind in DECISIONS else None,
+        done={**shown_action(done), "words": _outcome(site, done)}
+        if done and done.kind in DECISIONS
+        else None,
         undone=request.query_params.get("said") == "undone",
         replies=shown_replies,
         reply_count=reply_count,
@@ -137,15 +139,8 @@ def _require(decision: ReviewDecision) -> None:
         raise OperatorError(message)
 
 
-def _shown_decision(site: Site, action: OperatorAction) -> dict[str, Any]:
-    words, can_undo = _outcome(site, action), undo.is_possible(action)
-    return {**shown_action(action), "words": words, "can_undo": can_undo}
-
-
 def _outcome(site: Site, action: OperatorAction) -> str:
     """What a decision did, in a sentence."""
-    if action.undone_at:
-        return f"This was undone by {action.undone_by}."
     after = action.after
     if action.kind is ActionKind.ANSWER_REPLY:
         if action.before.get("subscription") == after.get("subscription"):

@@ -176,6 +176,8 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "confirm-unknown": "/confirm/nobody",
         "operator": "/operator",
         "operator-review": "/operator/review?said=undone",
+        "operator-rubrics": "/operator/rubrics",
+        "operator-rubric": "/operator/rubrics/stars",
         "operator-preview": "/operator/preview/stars",
         "operator-preview-none": "/operator/preview/models",
     }

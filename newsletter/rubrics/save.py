@@ -1,0 +1,128 @@
+"""Write a rubric file: whole or not at all, and only over the text that its author saw."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from newsletter.domain.reader_rubrics import is_reader_rubric
+from newsletter.errors import OperatorError
+from newsletter.rubrics.file import SLUG
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+NEW_FILE_MODE = 0o666
+"""Before the umask, as for every file that a program creates."""
+
+
+class RubricText(NamedTuple):
+    """What a rubric file holds. `hash` is of its bytes; both are empty where there is no file.
+
+    Bytes that are not UTF-8 are shown as U+FFFD.
+    """
+
+    text: str = ""
+    hash: str = ""
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        return self._asdict()
+
+
+def is_file_name(slug: str) -> bool:
+    """Whether a rubric file may have this name."""
+    return SLUG.fullmatch(slug) is not None and not is_reader_rubric(slug)
+
+
+def read_text(folder: Path, slug: str) -> RubricText:
+    """The file as it is now. Raises OperatorError where it cannot be read."""
+    try:
+        data = _path(folder, slug).read_bytes()
+    except FileNotFoundError:
+        return RubricText()
+    except OSError as error:
+        message = f"The file {slug}.md cannot be read: {error.strerror}"
+        raise OperatorError(message) from error
+    return RubricText(data.decode("utf-8", "replace"), hashlib.sha256(data).hexdigest())
+
+
+def write_text(folder: Path, slug: str, text: str) -> None:
+    """Replace the file, or create it. A crash leaves the old file or the new one.
+
+    Raises OperatorError where the folder cannot be written.
+    """
+    path = _path(folder, slug)
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        _write_part(part, path, text.encode())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OperatorError(_not_writable(folder, error)) from error
+
+
+def delete_file(folder: Path, slug: str) -> None:
+    """Raises OperatorError where the folder cannot be written."""
+    path = _path(folder, slug)
+    try:
+        path.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OperatorError(_not_writable(folder, error)) from error
+
+
+def write_problem(folder: Path) -> str:
+    """Why files of this folder cannot be replaced; empty if they can."""
+    if not folder.is_dir():
+        return f"The folder {folder} is not there. {ADVICE}"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"The folder {folder} cannot be written by this service. {ADVICE}"
+    return ""
+
+
+ADVICE = (
+    "Give the user that runs the service write permission there (in a container: mount the folder "
+    "writable), or change the file where it comes from and deploy it."
+)
+
+
+def _path(folder: Path, slug: str) -> Path:
+    """The file itself where a link stands in the folder. Raises OperatorError for a bad name."""
+    if not is_file_name(slug):
+        message = f"The name {slug!r} is no name of a rubric file"
+        raise OperatorError(message)
+    return (folder / f"{slug}.md").resolve()
+
+
+def _write_part(part: Path, path: Path, data: bytes) -> None:
+    """Write a new file on the disk with the mode and, if permitted, the owner of `path`."""
+    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, NEW_FILE_MODE)
+    with os.fdopen(number, "wb") as file:
+        if path.exists():
+            before = path.stat()
+            os.fchmod(number, stat.S_IMODE(before.st_mode))
+            with suppress(PermissionError):
+                os.fchown(number, before.st_uid, before.st_gid)
+        file.write(data)
+        file.flush()
+        os.fsync(number)
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _not_writable(folder: Path, error: OSError) -> str:
+    return f"Nothing was saved: {folder} cannot be written ({error.strerror}). {ADVICE}"
