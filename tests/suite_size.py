@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hypothesis import settings
 
 from tests.fakes import command
+from tests.fakes.database import share_compiled_statements
 
 if TYPE_CHECKING:
     import pytest
@@ -45,6 +46,7 @@ WAITING = (
 
 def pytest_configure(config: pytest.Config) -> None:
     """All workers of pytest-xdist start commands by one process that has loaded everything."""
+    share_compiled_statements()
     if config.getoption("tx", None):
         command.share_fork_server()
 

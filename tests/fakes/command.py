@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -20,9 +21,11 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self, TextIO
+
+from tests.fakes.database import share_compiled_statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +64,17 @@ LOADED = (
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.h11_impl",
 )
+REHEARSED = (
+    "subscribers import readers.csv --consent rehearsed",
+    "subscribers list",
+    "run",
+    "run --json",
+    "status",
+    "preview --rubric one",
+    "doctor --offline",
+)
+RUBRIC = "---\ntitle: one\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Any\n   - Relevant: all.\n"
+READERS = "email,rubric\nada@example.org,one\n"
 LISTENING = b"listening\n"
 SHARED = "NEWSLETTER_TEST_FORK_SERVER"
 ROOT = Path(__file__).parents[2]
@@ -210,8 +224,7 @@ def start_fork_server() -> str:
 
 def serve(place: str) -> None:
     """Fork for each connection, until standard input closes or a signal ends it."""
-    import select
-
+    lines: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(place)
         door.listen(64)
@@ -219,16 +232,21 @@ def serve(place: str) -> None:
         sys.stdout.buffer.write(LISTENING)
         sys.stdout.buffer.flush()
         _load()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        # A process that ends makes `ended` readable.
+        ended, signalled = socket.socketpair()
+        signalled.settimeout(0)
+        signal.set_wakeup_fd(signalled.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         while True:
-            ready, _, _ = select.select([door, sys.stdin], [], [])
+            ready, _, _ = select.select([door, ended, sys.stdin], [], [])
             if sys.stdin in ready:
                 return
-            line, _ = door.accept()
-            if os.fork() == 0:
-                door.close()
-                _supervise(line)
-            line.close()
+            if ended in ready:
+                ended.recv(4096)
+                _tell_ends(lines)
+            if door in ready:
+                line, _ = door.accept()
+                _fork_command(line, lines, (door, ended, signalled))
 
 
 def _load() -> None:
@@ -236,10 +254,10 @@ def _load() -> None:
     gc.disable()
     for name in LOADED:
         importlib.import_module(name)
-    from newsletter.__main__ import command
-
-    command()
+    share_compiled_statements()
     _compile_templates()
+    _rehearse()
+    gc.collect()
     gc.freeze()
     gc.enable()
     os.environ.pop("OMP_NUM_THREADS", None)
@@ -256,29 +274,72 @@ def _compile_templates() -> None:
     templates.macros("digest/pieces.html")
 
 
-def _supervise(line: socket.socket) -> None:
-    """Fork once more for the command itself, and tell how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    size, (out, err), _, _ = socket.recv_fds(line, 4, 2)
+def _rehearse() -> None:
+    """Run commands in this process: what a command compiles at first, the forked ones then have."""
+    from newsletter.__main__ import _run
+    from tests.fakes.installation import Installation
+
+    before, folder = dict(os.environ), Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="nl") as name:
+        made = Installation(Path(name), NEWSLETTER_SOURCE="sample")
+        (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+        (made.folder / "readers.csv").write_text(READERS, encoding="utf-8")
+        made.create_database()
+        os.environ.clear()
+        os.environ.update(made.environment)
+        os.chdir(name)
+        for words in REHEARSED:
+            sys.argv = ["newsletter", *words.split()]
+            with Path(os.devnull).open("w", encoding="utf-8") as out, redirect_stdout(out):
+                assert _run() == 0, f"see above: newsletter {words}"
+        os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _tell_ends(lines: dict[int, socket.socket]) -> None:
+    """Tell how each process ended that did."""
+    while lines:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        with lines.pop(pid) as line, suppress(BrokenPipeError):
+            line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _fork_command(
+    line: socket.socket, lines: dict[int, socket.socket], own: Sequence[socket.socket]
+) -> None:
+    """Start what `line` orders, and tell its process id."""
+    order, files = _received(line)
+    if order and (pid := os.fork()):
+        lines[pid] = line
+        with suppress(BrokenPipeError):
+            line.sendall(f"{pid}\n".encode())
+    elif order:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for each in (line, *lines.values(), *own):
+            each.close()
+        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), *files)):
+            os.dup2(file, number)
+            os.close(file)
+        _run_command(*json.loads(order))
+    else:
+        line.close()
+    for file in files:
+        os.close(file)
+
+
+def _received(line: socket.socket) -> tuple[bytes, list[int]]:
+    """An order with its two files; it is empty where whoever asked is gone."""
+    size, files, _, _ = socket.recv_fds(line, 4, 2)
     order = b""
     while len(order) < int.from_bytes(size):
         if not (piece := line.recv(65536)):
-            os._exit(1)  # Who asked is gone.
+            return b"", files
         order += piece
-    words, folder, environment = json.loads(order)
-    child = os.fork()
-    if child == 0:
-        line.close()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        os.close(out)
-        os.close(err)
-        _run_command(words, folder, environment)
-    line.sendall(f"{child}\n".encode())
-    _, status = os.waitpid(child, 0)
-    line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
-    os._exit(0)
+    return order, files
 
 
 def _run_command(words: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
