@@ -48,8 +48,12 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Compiled test files are kept, whatever the environment says: compiling them takes as long as
+# a tenth of the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 pytest: $(VENV)/dev.stamp
-	$(BIN)/pytest -n auto --dist worksteal --ignore=tests/simulations
+	$(BIN)/pytest --workers auto --ignore=tests/simulations
 
 # The email checks need npm packages and a browser; they are skipped with a message otherwise.
 HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
@@ -60,7 +64,7 @@ tests/render/gallery/email/node_modules: tests/render/gallery/email/package-lock
 	@touch $@
 
 test-simulations: $(VENV)/dev.stamp ## Simulations: kill sweeps, a simulated week and year, memory (takes minutes)
-	$(BIN)/pytest -n auto --dist worksteal tests/simulations
+	$(BIN)/pytest --workers auto tests/simulations
 
 check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and run the demo from it
 	rm -rf build/wheel build/lib && $(PIP) wheel -q --no-deps --no-build-isolation -w build/wheel .
@@ -69,7 +73,7 @@ check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and 
 	cd build/wheel && env -i HOME="$$PWD" PATH=/usr/bin:/bin venv/bin/newsletter demo --out demo-out
 
 test-large: $(VENV)/dev.stamp ## All tests, with thousands of items where `make test` uses hundreds
-	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest -n auto --dist worksteal
+	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest --workers auto
 
 check-email: $(VENV)/dev.stamp ## Check every email with axe, html-validate, caniemail and emailens
 	@if ! { $(HAS_BROWSER); }; then \

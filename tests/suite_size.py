@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from tests.fakes import command
 from tests.fakes.database import share_compiled_statements
+from tests.forked_workers import count_of
 
 if TYPE_CHECKING:
     import pytest
@@ -28,11 +29,6 @@ settings.load_profile("newsletter")
 gc.disable()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: some tests wait for a lease or for a lock's timeout."""
-    return (os.cpu_count() or 1) + 1
-
-
 WAITING = (
     "test_25_locked_database",
     "test_a_service_that_hangs_ends_by_itself_with_the_reason",
@@ -45,9 +41,9 @@ WAITING = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All workers of pytest-xdist start commands by one process that has loaded everything."""
+    """All workers start commands by one process that has loaded everything."""
     share_compiled_statements()
-    if config.getoption("tx", None):
+    if count_of(config):
         command.share_fork_server()
 
 

@@ -192,7 +192,7 @@ def _fork_server() -> str:
 
 
 def share_fork_server() -> None:
-    """Start it now, for this process and those that it starts: pytest-xdist's workers."""
+    """Start it now, for this process and those that it forks: `tests/forked_workers.py`."""
     os.environ[SHARED] = start_fork_server()
 
 
