@@ -324,8 +324,8 @@ def test_the_operator_decides_on_a_group_in_doubt(
 
 def test_a_group_in_doubt_is_one_line_and_decided_on_as_one(tmp_path: Path, fake: FakeSendGrid):
     installation = Installation(tmp_path)
+    installation.create_database()
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
-    store.migrate()
     scenario = settled(DeliveryScenario(store), 10)
     lose_answers(scenario, fake)
     run(scenario, fake)

@@ -10,12 +10,13 @@ from sqlalchemy import event
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store, claims
 from newsletter.store.claims import SendOutcome
+from tests.fakes.database import create_database
 from tests.fakes.mail import START, DeliveryScenario
 
 
 def test_every_statement_of_a_claim_finds_its_rows_by_their_ids(tmp_path) -> None:
-    store = Store(f"sqlite:///{tmp_path / 'newsletter.db'}")
-    store.migrate()
+    create_database(url := f"sqlite:///{tmp_path / 'newsletter.db'}")
+    store = Store(url)
     scenario = DeliveryScenario(store)
     scenario.add_readers(12)
     scenario.make_digest()

@@ -173,8 +173,8 @@ def test_few_readers_are_no_share(store: Store):
 
 def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Path):
     installation = Installation(tmp_path)
+    installation.create_database()
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
-    store.migrate()
     scenario = imported(store, 101)
     scenario.send(FakeMailer(), limits=SendLimits(threads=8))
     now = datetime.now(UTC)

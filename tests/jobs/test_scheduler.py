@@ -17,6 +17,7 @@ from newsletter.jobs.leader import LeaderElection
 from newsletter.jobs.scheduler import DailyScheduler, scheduler
 from newsletter.settings import Settings
 from newsletter.store import subscriptions
+from tests.fakes.database import create_database
 
 RUBRICS = Path(__file__).parents[2] / "templates" / "rubrics"
 # The sample day is the announcement of Tuesday 18 November 2025, public at 01:00 UTC.
@@ -39,6 +40,7 @@ class ScheduledService:
         )
         self.now = BEFORE
         self.outbox = folder / "outbox"
+        create_database(given["database_url"])
         self.app = replace(bootstrap.build_app(settings), clock=lambda: self.now)
         self.daily_scheduler = DailyScheduler(self.app)
 

@@ -18,6 +18,7 @@ from newsletter.errors import OperatorError, Stopped
 from newsletter.jobs import daily, tasks
 from newsletter.settings import Settings
 from newsletter.store import deliveries, digests, subscriptions
+from tests.fakes.database import create_database
 from tests.fakes.mail import reader
 from tests.render.gallery import issues
 
@@ -92,9 +93,11 @@ def test_names_of_units_fit_their_column_and_tell_them_apart():
 
 @pytest.fixture
 def app(tmp_path):
+    database = f"sqlite:///{tmp_path / 'n.db'}"
+    create_database(database)
     settings = Settings(
         _env_file=None,
-        database_url=f"sqlite:///{tmp_path / 'n.db'}",
+        database_url=database,
         source="sample",
         scorer="local",
         mailer="outbox",

@@ -563,8 +563,8 @@ def test_the_monthly_budget(store: Store, spent: str, title: str):
 
 
 def test_a_disk_that_is_nearly_full(tmp_path: Path):
-    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
-    store.migrate()
+    create_database(url := f"sqlite:///{tmp_path / 'n.db'}")
+    store = Store(url)
     service = Service(store)
 
     assert_mailed_once(
@@ -695,8 +695,8 @@ def test_an_outage_whose_mail_failed_is_reported_later(database: RemovableDataba
 
 
 def test_a_database_that_cannot_be_written_is_one_mail(tmp_path: Path):
-    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
-    store.migrate()
+    create_database(url := f"sqlite:///{tmp_path / 'n.db'}")
+    store = Store(url)
     service = Service(store, disk_free_gb=100_000)
     quick = Store(str(store.url))
     event.listen(quick.engine, "connect", lambda one, _: one.execute("PRAGMA busy_timeout=50"))

@@ -17,6 +17,7 @@ from newsletter.store.answer_file import SIZE, AnswerFile, SavedAnswer
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, score
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.database import create_database
 from tests.fakes.scoring import claude, honest, limits, papers, scored
 from tests.fakes.waiting import wait_until
 
@@ -29,8 +30,8 @@ ENOUGH = 2**30
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
+    create_database(f"sqlite:///{tmp_path / 'n.db'}")
     made = Disk(tmp_path)
-    made.store.migrate()
     yield made
     made.store.close()
 

@@ -27,6 +27,7 @@ from newsletter.store import (
     write_queue,
 )
 from newsletter.store.tables import inbound, inbound_body, metadata, paper_news, suppression
+from tests.fakes.database import create_database
 from tests.fakes.installation import Installation
 
 
@@ -221,8 +222,8 @@ def test_a_write_lock_that_is_never_free_times_out_with_one_line(tmp_path):
 @pytest.fixture
 def held(tmp_path):
     """A store that has worked with its file, and holds it open."""
+    create_database(f"sqlite:///{tmp_path}/n.db")
     store = Store(f"sqlite:///{tmp_path}/n.db")
-    store.migrate()
     with store.begin() as tx:
         tx.execute(text("DELETE FROM suppression"))
     yield store

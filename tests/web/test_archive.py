@@ -20,6 +20,7 @@ from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from newsletter.web.mathml import with_formulas
 from tests.fakes.browser import Browser, served
+from tests.fakes.database import create_database
 from tests.fakes.pages import (
     LINKS,
     NOW,
@@ -322,8 +323,8 @@ def test_without_database_the_process_is_alive_but_not_ready(tmp_path):
     from newsletter.store import Store
 
     path = tmp_path / "gone.db"
+    create_database(f"sqlite:///{path}")
     opened = Store(f"sqlite:///{path}")
-    opened.migrate()
     app = create_app(make_site(opened))
     opened.close()
     for each in tmp_path.glob("gone.db*"):

@@ -26,6 +26,7 @@ from newsletter.web.operator.review import masked
 from tests.fakes import operator_data
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
+from tests.fakes.database import create_database
 from tests.fakes.pages import (
     LINKS,
     NOW,
@@ -411,8 +412,8 @@ def test_security_headers_and_markup(operator: Operator, store):
 
 def test_without_database_it_answers_503(tmp_path):
     path = tmp_path / "gone.db"
+    create_database(f"sqlite:///{path}")
     store = Store(f"sqlite:///{path}")
-    store.migrate()
     app = operator_app(store, operator_header=HEADER)
     store.close()
     for each in tmp_path.glob("gone.db*"):
