@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -191,14 +190,16 @@ def test_a_nul_in_a_text_stops_nothing(source, store):
 @pytest.mark.parametrize(
     ("owner", "lease", "busy"),
     [
-        (f"{process.process_id()}/a", NOW + timedelta(minutes=1), True),
-        (f"{process.process_id()}/a", NOW - timedelta(minutes=1), False),
-        (f"elsewhere/{os.getpid()}/1/a", NOW + timedelta(minutes=1), True),
-        (f"{process.process_id()[:-3]}xyz/a", NOW + timedelta(minutes=1), False),
+        ("{host}/{pid}/{mark}/a", NOW + timedelta(minutes=1), True),
+        ("{host}/{pid}/{mark}/a", NOW - timedelta(minutes=1), False),
+        ("elsewhere/{pid}/1/a", NOW + timedelta(minutes=1), True),
+        ("{host}/{pid}/another/a", NOW + timedelta(minutes=1), False),
     ],
     ids=["ours", "ours, too late", "elsewhere", "dead"],
 )
 def test_who_is_in_the_middle_of_a_mail_is_named(store, owner, lease, busy):
+    host, pid, mark = process.process_id().split("/")
+    owner = owner.format(host=host, pid=pid, mark=mark)
     fill(store, 1)
     change = {"state": DeliveryState.SENDING.value, "lease_owner": owner, "lease_until": lease}
     with store.begin() as tx:
