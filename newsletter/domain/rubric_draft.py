@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from newsletter.domain.categories import is_known
+from newsletter.domain.model import Criterion, Rubric
 from newsletter.domain.sanitize import strip_invisible
+from newsletter.domain.similarity import similarities
 from newsletter.domain.tfidf import STOP_WORDS, WordCounts, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from newsletter.domain.model import Paper
     from newsletter.domain.tfidf import Floats, Integers
 MAX_SENTENCE = 500
 ONLY_MENTIONED = "papers that only mention this, or use it without adding to it."
@@ -31,6 +34,9 @@ PAPERS_A_GROUP = 6
 LEAST_IN_GROUP = 3
 TERMS = 8
 MAX_CATEGORIES = 5
+MAX_GUESSED = 3
+ALIKE = 20
+"""Papers whose categories are those of a text that names none."""
 ROUNDS = 20
 TERM = re.compile(r"[a-z][a-z-]*[a-z]")
 _PAPER_WORDS = """
@@ -132,6 +138,36 @@ def common_categories(given: Sequence[str], liked: Sequence[LibraryPaper]) -> tu
     return tuple(dict.fromkeys([*given, *usual]))
 
 
+def likely_categories(texts: Sequence[str], papers: Sequence[Paper]) -> tuple[str, ...]:
+    """The categories of the papers whose words are most like these texts, the most frequent first.
+
+    None where no paper shares a word with them.
+    """
+    criteria = tuple(Criterion(place, "", text) for place, text in enumerate(texts, 1))
+    likeness = similarities(Rubric("draft", "", (), criteria), papers)
+    ranked = sorted(zip(likeness, papers, strict=True), key=lambda pair: (-pair[0], pair[1].id))
+    alike = [
+        LibraryPaper(paper.title, category=paper.primary_category)
+        for value, paper in ranked[:ALIKE]
+        if value > 0
+    ]
+    return common_categories([], alike)[:MAX_GUESSED]
+
+
+def representatives(texts: Sequence[str], count: int) -> list[int]:
+    """The places of `count` texts that stand for all: of each group the one nearest its middle."""
+    if len(texts) <= count:
+        return list(range(len(texts)))
+    vectors = _vectors(texts, 2_000)
+    middles, places = _middles(vectors, count)
+    nearest = []
+    for group in range(count):
+        own = np.flatnonzero(places == group)
+        if len(own):
+            nearest.append(int(own[np.argmax(vectors[own] @ middles[group])]))
+    return sorted(nearest)
+
+
 def rubric_markdown(draft: RubricDraft) -> str:
     """The text of a rubric file (docs/rubrics.md)."""
     front = [
@@ -163,10 +199,20 @@ def _groups(texts: Sequence[str]) -> list[list[str]]:
     count = min(MAX_GROUPS, round(len(texts) / PAPERS_A_GROUP))
     if count <= 1:
         return [list(texts)] if texts else []
+    vectors = _vectors(texts, 5_000)
+    middles, places = _middles(vectors, count)
+    return _by_group(texts, _without_small(vectors, middles, places))
+
+
+def _vectors(texts: Sequence[str], max_words: int) -> Floats:
     words = WordCounts()
     counts = words.matrix([], texts)
-    matrix = fit(counts, words.words, max_words=5_000, sublinear=True).vectors(counts)
-    vectors = np.array([matrix.dense_row(row) for row in range(len(texts))])
+    matrix = fit(counts, words.words, max_words=max_words, sublinear=True).vectors(counts)
+    return np.array([matrix.dense_row(row) for row in range(len(texts))])
+
+
+def _middles(vectors: Floats, count: int) -> tuple[Floats, Integers]:
+    """Spherical k-means: the middle of each group, and the group of each text."""
     centres = [vectors[int(np.argmax(vectors @ vectors.sum(axis=0)))]]
     while len(centres) < count:
         nearest = np.max(vectors @ np.array(centres).T, axis=1)
@@ -181,7 +227,7 @@ def _groups(texts: Sequence[str]) -> list[list[str]]:
         if (moved == places).all():
             break
         places = moved
-    return _by_group(texts, _without_small(vectors, middles, places))
+    return middles, places
 
 
 def _without_small(vectors: Floats, middles: Floats, places: Integers) -> Integers:

@@ -6,13 +6,14 @@ The same sentence and papers are never paid for twice: their stored answer is re
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import process
-from newsletter.domain.rubric_draft import draft_locally
+from newsletter.domain.rubric_draft import common_categories, draft_locally, likely_categories
 from newsletter.errors import OperatorError
 from newsletter.scorers import CallFailure, ScorerError
 from newsletter.store import leases, ledger
@@ -27,26 +28,32 @@ if TYPE_CHECKING:
     from newsletter.scorers import Drafter
     from newsletter.store import Store
 
+log = logging.getLogger(__name__)
+
 SLUG = "~draft"
 """Drafts are charged under this name: no rubric's slug begins with a tilde."""
+MAX_GUESSED_FROM = 20
+"""Of a reader's texts, for the guess of their categories."""
 LEASE = timedelta(minutes=4)
 """Longer than a call may take."""
 
 
 class DraftFailed(OperatorError):
-    """No draft; the message says why and what to do."""
+    """No draft; the message says why and what to do, `for_reader` what a reader needs to know."""
+
+    for_reader = "Claude could not be asked just now."
 
 
 class DraftOverBudget(DraftFailed):
-    """The budget does not cover a draft; no call was made."""
+    for_reader = "Today's budget for drafts and previews is spent, or too small for a draft."
 
 
 class DraftRunning(DraftFailed):
-    """Another process waits for the same draft."""
+    for_reader = "Claude is writing the same draft just now; send it again in a minute to get it."
 
 
 class DraftUnusable(DraftFailed):
-    """The model answered, but not with a rubric."""
+    for_reader = "Claude's answer was no usable rubric; say more in the sentence."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,50 @@ class Drafted(NamedTuple):
 
     draft: RubricDraft
     nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderDraft:
+    """`problem` says why a model did not write it, where one was asked. `guessed`: nobody named the
+    categories.
+    """
+
+    draft: RubricDraft
+    nanos: int = 0
+    by_model: bool = False
+    problem: str = ""
+    guessed: bool = False
+
+
+def draft_for_reader(
+    store: Store,
+    drafter: Drafter | None,
+    material: DraftMaterial,
+    newest: Sequence[Paper],
+    budget: Budget,
+    clock: Callable[[], datetime],
+    slug: str,
+) -> ReaderDraft:
+    """Draft with the model, or on this machine if there is none or it fails.
+
+    Raises ValueError for material that nothing can be drafted from.
+    """
+    named, guessed = material, False
+    if not common_categories(material.categories, material.liked):
+        texts = [material.about, *(f"{one.title}. {one.abstract}" for one in material.liked)]
+        likely = likely_categories([text for text in texts if text][:MAX_GUESSED_FROM], newest)
+        named, guessed = replace(material, categories=likely), True
+    problem = ""
+    if drafter:
+        try:
+            found = draft_with_model(store, drafter, material, budget, clock, slug)
+        except DraftFailed as error:
+            log.warning("a reader's draft is made without the model: %s", error)
+            problem = error.for_reader
+        else:
+            return ReaderDraft(found.draft, found.nanos, by_model=True)
+    draft = draft_without_model(named, newest)
+    return ReaderDraft(draft, problem=problem, guessed=guessed)
 
 
 def draft_without_model(

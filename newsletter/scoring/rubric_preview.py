@@ -208,11 +208,17 @@ def read_more(
     """
     today = clock().date()
     wanted = given.liked | {key for of_day in given.picked.values() for key in of_day}
-    to_read = {one.id: one for day in given.days for one in triage(rubric, day.papers).to_read}
-    likeliest = sort_by_likelihood(store, scorer, rubric, today, list(to_read.values()))
+    to_read = papers_to_read(rubric, given)
+    likeliest = sort_by_likelihood(store, scorer, rubric, today, to_read)
     ordered = sorted(likeliest, key=lambda paper: paper.id not in wanted)
     charged = replace(rubric, slug=account)
     return score(store, scorer, charged, today, ordered, limits, clock=clock)
+
+
+def papers_to_read(rubric: Rubric, given: PreviewInput) -> list[Paper]:
+    """The papers of the stored days, each once, without those that the rubric excludes."""
+    found = (one for day in given.days for one in triage(rubric, day.papers).to_read)
+    return list({paper.id: paper for paper in found}.values())
 
 
 def has_scores(tx: Connection, scorer: Scorer, rubric: Rubric, given: PreviewInput) -> bool:

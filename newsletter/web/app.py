@@ -25,6 +25,8 @@ from newsletter.web import (
     preferences,
     reader_rubrics,
     reading_list,
+    rubric_preview,
+    rubric_starts,
     signup,
     unsubscribe,
     votes,
@@ -32,7 +34,7 @@ from newsletter.web import (
     webhooks,
     why,
 )
-from newsletter.web.forms import with_form, with_large_form
+from newsletter.web.forms import with_form, with_large_form, with_upload
 from newsletter.web.middleware import SecurityHeaders, TrustedProxies
 from newsletter.web.operator import (
     auth,
@@ -86,7 +88,10 @@ PAGES = {
     "/reading-list/{token}/feed.xml": reading_list.feed,
     "/why/{token}": why.show,
     "/rubrics/{token}/new": reader_rubrics.show_new,
+    "/rubrics/{token}/start": rubric_starts.show_start,
+    "/rubrics/{token}/rate": rubric_starts.show_rating,
     "/rubrics/{token}/{slug}": reader_rubrics.show,
+    "/rubrics/{token}/{slug}/preview": rubric_preview.show,
     "/rubrics/{token}/{slug}/delete": reader_rubrics.show_delete,
     "/rubrics/{token}/{slug}/confirm/{mark}": confirm_rubric.show,
     "/operator": page.show,
@@ -120,6 +125,8 @@ FORMS = {
     "/vote/{token}": votes.vote,
     "/reading-list/{token}": reading_list.remove,
     "/why/{token}": why.look_up,
+    "/rubrics/{token}/rate": rubric_starts.rate,
+    "/rubrics/{token}/{slug}/preview": rubric_preview.read_more,
     "/rubrics/{token}/{slug}/delete": reader_rubrics.delete,
     "/rubrics/{token}/{slug}/confirm/{mark}": confirm_rubric.confirm,
     "/operator/login": auth.log_in,
@@ -139,6 +146,7 @@ FORMS = {
     "/operator/rubrics": rubrics_of_readers.change,
     "/operator/log/undo": log.undo_action,
 }
+UPLOADS = {"/rubrics/{token}/start": rubric_starts.start}
 LARGE_FORMS = {
     "/rubrics/{token}/new": reader_rubrics.write_new,
     "/rubrics/{token}/{slug}": reader_rubrics.write,
@@ -165,6 +173,7 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
                 if path != "/"
             ),
             *_posts({path: with_form(_page(site, answer)) for path, answer in FORMS.items()}),
+            *_posts({path: with_upload(_page(site, answer)) for path, answer in UPLOADS.items()}),
             *_posts(
                 {path: with_large_form(_page(site, answer)) for path, answer in LARGE_FORMS.items()}
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ FOLDER = template_folder("web")
 CACHE_PUBLIC = "public, max-age=300"
 CACHE_PRIVATE = "private, max-age=300"
 NO_STORE = "no-store"
+MAX_PREVIEWS = 2
 OWN_RUBRIC = "your own rubric"
 """The title of a reader rubric that is paused or deleted."""
 
@@ -55,6 +57,11 @@ class Site:
     @cached_property
     def signup_limiter(self) -> SignupLimiter:
         return SignupLimiter()
+
+    @cached_property
+    def preview_slots(self) -> threading.Semaphore:
+        """Previews that a model reads for at once: others are told to try again."""
+        return threading.BoundedSemaphore(MAX_PREVIEWS)
 
     @cached_property
     def prefix(self) -> str:

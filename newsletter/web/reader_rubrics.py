@@ -256,6 +256,7 @@ def form_page(
         waiting=any(one.state is VersionState.WAITING for one in versions),
         versions=versions,
         here=path_of(site, writer, slug or "new"),
+        start=path_of(site, writer, "start"),
         copies=[] if slug else copyable(site, writer),
         other_draft=path_of(site, writer, draft.slug) if draft and not slug else "",
         budget=site.app.settings.reader_rubric_budget_usd,
@@ -319,6 +320,7 @@ def preferences_section(site: Site, known: Subscription, followed: Sequence[str]
         "left": max(0, limit - len(mine)),
         "limit": limit,
         "new": path_of(site, writer, "new"),
+        "start": path_of(site, writer, "start"),
         "copies": [one for one in copyable(site, writer) if one.slug in followed],
     }
 

@@ -188,7 +188,7 @@ def test_preferences_show_all_with_a_cadence_and_an_unsubscribe_each(site: Site)
     page = site.web.get(preferences(other))
     assert {one.text for one in page.soup.find_all("h2")} >= {"Models", "Stars"}
     links = {one["href"] for one in page.soup.find_all("a", class_="button")}
-    write = LINKS.reader_rubric_url(other.id).removeprefix("http://127.0.0.1")
+    write = LINKS.reader_rubric_url(other.id, "start").removeprefix("http://127.0.0.1")
     assert links == {leaving(person), leaving(other), write}
     ids = [one["id"] for one in page.soup.find_all(id=True)]
     assert len(ids) == len(set(ids))

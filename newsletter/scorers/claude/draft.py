@@ -26,11 +26,13 @@ VERSION = "draft-1"
 """Part of the key of a stored draft: raise it when a change below would change drafts."""
 MAX_TOKENS = 2_000
 MAX_PAPERS = 20
-MAX_PROMPT_TOKENS = 17_200
+MAX_PROMPT_TOKENS = 17_600
 """By upper bound: a sentence and twenty papers at full length, of ASCII letters. Of longer ones
 fewer are shown, so that no draft costs more than another may."""
 ABOUT_LIMIT, TITLE_LIMIT, ABSTRACT_LIMIT = 500, 300, 1_200
 MAX_CRITERIA, MAX_KEYWORDS = 6, 12
+TIMEOUT_SECONDS = 60.0
+"""Somebody waits, and an answer has 2,000 tokens at most."""
 NAME_LIMIT, LINE_LIMIT = 80, 400
 
 INSTRUCTIONS = """\
@@ -86,7 +88,7 @@ class ClaudeDrafter:
     """Drafts with the scoring model; effort low, thinking off where the model allows that."""
 
     def __init__(self, settings: Settings) -> None:
-        self._scorer = ClaudeScorer(settings)
+        self._scorer = ClaudeScorer(settings, timeout=TIMEOUT_SECONDS)
         self.name = f"{self._scorer.model}/{VERSION}"
 
     def max_nanos(self, at: datetime) -> int:
