@@ -176,7 +176,7 @@ def counted(store: Store) -> tuple[int, int]:
         )
 
 
-def test_looking_asks_nobody_and_stores_nothing(
+def test_opening_it_makes_no_call_and_stores_nothing(
     store: Store, person: Subscription, anthropic: FakeAnthropic
 ) -> None:
     list_day(store, THURSDAY, subjects(12))
