@@ -399,7 +399,9 @@ def test_without_the_setting_there_are_no_pages(store: Store, person: Subscripti
     assert {page.status for page in found} == {404}
 
 
-def test_opening_the_pages_changes_nothing(store: Store, person: Subscription, web: Browser) -> None:
+def test_opening_the_pages_changes_nothing(
+    store: Store, person: Subscription, web: Browser
+) -> None:
     for end in ("start", "rate", "rate?categories=cs.LG"):
         assert web.get(path_of(person, end)).status == 200
     assert drafts(store) == 0
