@@ -62,7 +62,7 @@ BY_MODEL, LIKED = "model", "more"
 SEPARATORS = re.compile(r"[\s,;]+")
 
 
-class Field(StrEnum):
+class StartField(StrEnum):
     ABOUT = "about"
     PASTED = "pasted"
     FILE = "file"
@@ -73,12 +73,12 @@ class Field(StrEnum):
 class StartFault(Exception):
     """What was entered leads to no draft."""
 
-    def __init__(self, field: Field, message: str) -> None:
+    def __init__(self, field: StartField, message: str) -> None:
         super().__init__(message)
         self.field = field
 
 
-class Entered(NamedTuple):
+class StartFields(NamedTuple):
     about: str = ""
     pasted: str = ""
     categories: str = ""
@@ -106,7 +106,7 @@ def start(site: Site, request: Request, upload: Upload) -> Response:
         return unknown_link(site)
     if not may_create(site, writer):
         return too_many(site, writer)
-    entered = Entered(*(_text(upload, name) for name in Entered._fields))
+    entered = StartFields(*(_text(upload, name) for name in StartFields._fields))
     try:
         started = _from_papers(site, writer, entered, upload.get("file", b""))
         return _drafted(site, writer, started, by_model=_text(upload, "action") == BY_MODEL)
@@ -147,22 +147,22 @@ def _from_ratings(site: Site, ratings: Mapping[str, str]) -> Started:
     rated = liked_papers.stored(site.app.store, list(ratings)[:RATED])
     liked = [liked_papers.library_paper(p) for key, p in rated.items() if ratings[key] == LIKED]
     if not liked:
-        raise StartFault(Field.RATING, "mark at least one paper that you would like to read")
+        raise StartFault(StartField.RATING, "mark at least one paper that you would like to read")
     return Started(DraftMaterial("", liked, ()))
 
 
-def _from_papers(site: Site, writer: Writer, entered: Entered, file: bytes) -> Started:
+def _from_papers(site: Site, writer: Writer, entered: StartFields, file: bytes) -> Started:
     """Raises StartFault."""
     about, categories = _sentence(entered.about), _categories(entered.categories)
     found: list[LibraryPaper] = []
     notes: list[str] = []
-    for field, data in ((Field.PASTED, entered.pasted.encode()), (Field.FILE, file)):
+    for field, data in ((StartField.PASTED, entered.pasted.encode()), (StartField.FILE, file)):
         if data.strip():
             library = _library(field, data)
             found += library.papers
             notes += _left_out(library)
     if not about and not found:
-        raise StartFault(Field.ABOUT, "write a sentence, or add papers below")
+        raise StartFault(StartField.ABOUT, "write a sentence, or add papers below")
     liked = liked_papers.of_reader(
         site.app.store,
         site.app.source,
@@ -173,7 +173,7 @@ def _from_papers(site: Site, writer: Writer, entered: Entered, file: bytes) -> S
     )
     notes += _not_found(liked)
     if not about and not liked.papers:
-        raise StartFault(Field.PASTED, " ".join(notes) or "holds no paper with a title")
+        raise StartFault(StartField.PASTED, " ".join(notes) or "holds no paper with a title")
     return Started(DraftMaterial(about, liked.papers, categories), tuple(notes))
 
 
@@ -181,7 +181,7 @@ def _sentence(text: str) -> str:
     sentence = " ".join(text.split())
     if len(sentence) > MAX_SENTENCE:
         message = f"has {len(sentence)} characters; say it in at most {MAX_SENTENCE}"
-        raise StartFault(Field.ABOUT, message)
+        raise StartFault(StartField.ABOUT, message)
     return sentence
 
 
@@ -191,11 +191,11 @@ def _categories(text: str) -> tuple[str, ...]:
         if not is_known(name):
             near = nearest(name)
             hint = f"; did you mean {' or '.join(near)}?" if near else "; write them like cs.LG"
-            raise StartFault(Field.CATEGORIES, f"arXiv has no category {name[:40]}{hint}")
+            raise StartFault(StartField.CATEGORIES, f"arXiv has no category {name[:40]}{hint}")
     return names[:MAX_NAMED]
 
 
-def _library(field: Field, data: bytes) -> Library:
+def _library(field: StartField, data: bytes) -> Library:
     try:
         return read_library(data)
     except LibraryError as error:
@@ -248,7 +248,7 @@ def _drafted(site: Site, writer: Writer, started: Started, *, by_model: bool) ->
             trial_account(writer.known.subscriber_id),
         )
     except ValueError as error:
-        field = Field.CATEGORIES if "category" in str(error) else Field.ABOUT
+        field = StartField.CATEGORIES if "category" in str(error) else StartField.ABOUT
         raise StartFault(field, str(error)) from error
     liked = [one.arxiv_id for one in started.material.liked if one.arxiv_id]
     with app.store.begin() as tx:
@@ -289,7 +289,7 @@ def _drafted_page(
 def _start_page(
     site: Site,
     writer: Writer,
-    entered: Entered | None = None,
+    entered: StartFields | None = None,
     fault: StartFault | None = None,
 ) -> Response:
     unsaved = next((one for one in writer.rubrics if one.active_version is None), None)
@@ -297,7 +297,7 @@ def _start_page(
         "rubric_start.html",
         status=422 if fault else 200,
         title="Start a rubric of your own",
-        entered=entered or Entered(),
+        entered=entered or StartFields(),
         errors={fault.field: str(fault)} if fault else {},
         draft=path_of(site, writer, unsaved.slug) if unsaved else "",
         here=path_of(site, writer, "start"),
