@@ -124,6 +124,12 @@ def _by_name(pairs: list[tuple[str, str]]) -> Form:
     return fields
 
 
+def place_after(form: Form, rows: int) -> int:
+    """Where a list says what became of its row number `at`, which is gone; 0 is above the list."""
+    at = first(form, "at")
+    return min(int(at[:4]), rows) if at.isascii() and at.isdecimal() else 0
+
+
 def first(form: Form, name: str) -> str:
     """The first value of a field, stripped; empty if missing."""
     return next(iter(form.get(name, ())), "").strip()

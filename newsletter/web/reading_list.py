@@ -12,7 +12,7 @@ from newsletter.store import papers, subscriptions, votes
 from newsletter.web import feed as atom
 from newsletter.web import issue_view
 from newsletter.web.context import NO_STORE
-from newsletter.web.forms import first
+from newsletter.web.forms import first, place_after
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,7 +47,9 @@ def remove(site: Site, request: Request, form: Form) -> Response:
         if saved := _saved(site, tx, request):
             votes.unsave(tx, saved.subscription_ids, first(form, "remove")[:MAX_ID])
             saved = _saved(site, tx, request)
-    return _page(site, saved, "Removed.") if saved else _unknown_link(site)
+    if saved is None:
+        return _unknown_link(site)
+    return _page(site, saved, "Removed.", place_after(form, len(saved.papers)))
 
 
 def bibtex(site: Site, request: Request) -> Response:
@@ -93,11 +95,16 @@ def _saved(site: Site, tx: Connection, request: Request) -> SavedList | None:
     return SavedList(known.id, ids, [(found[one.paper_id], one.at) for one in saved])
 
 
-def _page(site: Site, saved: SavedList, message: str = "") -> Response:
+def _page(site: Site, saved: SavedList, message: str = "", at: int = 0) -> Response:
+    """The page, with the message above the paper number `at`, or above all (0)."""
     here = site.local_path(site.app.links.reading_list_url(saved.subscription_id))
-    cards = [(paper, issue_view.paper_card(paper), at.date()) for paper, at in saved.papers]
     return site.page(
-        "reading_list.html", title="Your reading list", cards=cards, here=here, message=message
+        "reading_list.html",
+        title="Your reading list",
+        cards=[(one, issue_view.paper_card(one), since.date()) for one, since in saved.papers],
+        here=here,
+        message=message,
+        at=at,
     )
 
 

@@ -10,7 +10,7 @@ from newsletter.render.paper_view import MAX_TITLE
 from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import one_line
 from newsletter.store import subscriptions, votes
-from newsletter.web.forms import first
+from newsletter.web.forms import first, place_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,8 @@ def change(site: Site, request: Request, form: Form) -> Response:
                 votes.forget_all(tx, one)
             message = "All your votes are deleted. Your reading list stays."
         voter = _voter(site, tx, request) or voter
-    return _page(site, voter, message)
+    at = place_after(form, len(voter.votes[:MAX_SHOWN]))
+    return _page(site, voter, message, at)
 
 
 def preferences_section(
@@ -87,7 +88,8 @@ def _voter(site: Site, tx: Connection, request: Request) -> Voter | None:
     return Voter(known.id, ids, votes.given_by(tx, ids))
 
 
-def _page(site: Site, voter: Voter, message: str = "") -> Response:
+def _page(site: Site, voter: Voter, message: str = "", at: int = 0) -> Response:
+    """The page, with the message above the row number `at`, or above all (0)."""
     rows = [
         {
             "key": f"{one.subscription_id} {one.paper_id}",
@@ -106,6 +108,7 @@ def _page(site: Site, voter: Voter, message: str = "") -> Response:
         rows=rows,
         count=len(voter.votes),
         message=message,
+        at=at,
         preferences=site.local_path(links.preferences_url(voter.subscription_id)),
         reading_list=site.local_path(links.reading_list_url(voter.subscription_id)),
     )

@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.domain.mail import SubscriberState
-from newsletter.store import Store, subscribers, subscriptions
+from newsletter.store import Store, subscribers, subscriptions, votes
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
-from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, make_site, reader, stored
+from tests.fakes.pages import (
+    LINKS,
+    NOW,
+    STARS,
+    TUESDAY,
+    Clock,
+    Mailbox,
+    issue,
+    make_site,
+    paper,
+    reader,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +144,30 @@ def test_a_fault_keeps_what_was_typed_and_leads_to_the_field(page: Preferences):
     tab.press("button[value=pause]")
     assert "choose a day from Friday, 26 September 2025" in page.result()
     assert tab.run("document.querySelector('#until').value") == "2025-09-25"
+
+
+def test_lists_of_votes_and_papers_keep_their_place(page: Preferences):
+    tab, store, ids = page.tab, page.store, [f"2509.{number:05d}" for number in range(40)]
+    issue(store, STARS, TUESDAY, [paper(one) for one in ids])
+    with store.begin() as tx:
+        for one in ids:
+            votes.save(tx, page.person.id, one, NOW)
+    tab.look(375)
+    tab.forbid_scripts()
+    reading_list = LINKS.reading_list_url(page.person.id).removeprefix("http://127.0.0.1")
+    for url, button in (
+        (f"{page.url}/votes", "button[name=undo]"),
+        (page.url.partition("/preferences/")[0] + reading_list, "button[name=remove]"),
+    ):
+        tab.open(url)
+        before = tab.run(f"document.querySelectorAll('{button}').length")
+        tab.press(f"li:nth-child(20) {button}")
+        assert "deleted" in page.result() or "Removed" in page.result()
+        assert tab.run("scrollY") > 1000
+        assert tab.run(f"document.querySelectorAll('{button}').length") == before - 1
+    tab.open(f"{page.url}/votes")
+    tab.press("button[value=forget]")
+    assert "All your votes are deleted" in page.result()
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make check-email does it")
