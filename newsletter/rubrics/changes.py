@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from newsletter.rubrics.form import LISTS, NO_TITLE, entries_of
@@ -52,6 +53,13 @@ def changes(before: RubricForm, after: RubricForm) -> list[str]:
         if old != new:
             lines.append(f"{label}: {'changed' if old and new else 'added' if new else 'removed'}")
     return lines
+
+
+def differing_lines(before: str, after: str) -> list[tuple[str, str]]:
+    """The lines of two texts that differ, each with `-` or `+`; one around them has a space."""
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm=""))
+    # Two lines of file names, then the changed places, each below a line that begins with @.
+    return [(line[:1], line[1:]) for line in lines[2:] if not line.startswith("@")]
 
 
 def _listed(label: str, before: Sequence[str], after: Sequence[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.domain.rubric_draft import DraftCriterion, RubricDraft, rubric_markdown
+from newsletter.rubrics.changes import differing_lines
 from newsletter.rubrics.file import MAX_CHARACTERS, RubricError, parse
 from newsletter.rubrics.form import (
     MAX_CRITERIA,
@@ -223,3 +224,13 @@ def test_rows_are_added_moved_and_removed():
 def test_every_cut_off_has_a_word():
     assert list(RELEVANCE_WORDS) == list(NOVELTY_WORDS) == list(range(1, 11))
     assert messages(GOOD) == {}
+
+
+def test_each_differing_line_is_shown_also_one_that_looks_like_a_mark_of_a_diff():
+    before = "---\ntitle: A\n---\n@@ x\n-- y\nlast"
+    after = "title: B\n@@ x\n++ z\nlast"
+    lines = differing_lines(before, after)
+    assert [text for sign, text in lines if sign == "-"] == ["---", "title: A", "---", "-- y"]
+    assert [text for sign, text in lines if sign == "+"] == ["title: B", "++ z"]
+    assert (" ", "@@ x") in lines
+    assert differing_lines(before, before) == []

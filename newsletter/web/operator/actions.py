@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse
 
 from newsletter.errors import OperatorError
 from newsletter.operations import undo
+from newsletter.rubrics.changes import differing_lines
 from newsletter.store.operator import actions as log
 from newsletter.store.operator.actions import OperatorAction
 from newsletter.web.forms import first
@@ -208,6 +209,9 @@ def shown_action(
     return {
         "email": (addresses or {}).get(action.subscriber_id or ""),
         "changes": list(state_changes(action.before, action.after)),
+        "lines": differing_lines(
+            *(str(one.get("text", "")) for one in (action.before, action.after))
+        ),
         "id": action.id,
         "kind": action.kind.value,
         "subject": action.subject,

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from newsletter import process
 from newsletter.errors import OperatorError
+from newsletter.rubrics.changes import differing_lines
 from newsletter.rubrics.file import MAX_CHARACTERS, RubricError, parse
 from newsletter.rubrics.form import (
     RubricForm,
@@ -28,7 +29,7 @@ from newsletter.store.operator.actions import ActionKind
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
 from newsletter.web.operator.actions import Change, operator_page, perform, refusal, stamp
-from newsletter.web.operator.rubrics import differences, folder_of, replayed, requested_slug
+from newsletter.web.operator.rubrics import folder_of, replayed, requested_slug
 from newsletter.web.reader_rubrics import field_values
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _save(
     def changed_page(now: Any, last: str) -> Response:  # noqa: ANN401 - a state as stored
         mine = entered._replace(stamp=stamp(now))
         answer = EditorAnswer(
-            f"{CHANGED} {last}".strip(), 409, differences(now["text"], entered.text)
+            f"{CHANGED} {last}".strip(), 409, differing_lines(now["text"], entered.text)
         )
         return _page(site, session, mine, answer)
 

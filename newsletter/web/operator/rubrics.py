@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +13,7 @@ from newsletter.domain.formatting import dollars
 from newsletter.errors import OperatorError
 from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import one_line
+from newsletter.rubrics.changes import differing_lines
 from newsletter.rubrics.folder import RubricFolder, faults_of, of_operator
 from newsletter.rubrics.form import form_of, markdown
 from newsletter.rubrics.save import RubricText, is_file_name, read_text
@@ -243,17 +243,10 @@ def _shown_versions(versions: Sequence[MailedVersion]) -> list[dict[str, Any]]:
             "picks": f"{one.picks / one.issues:.1f}",
             "cost": dollars(one.cost_nanos),
             "cost_of_issue": dollars(one.cost_nanos // one.issues),
-            "changes": differences(earlier, text) if earlier else [],
+            "changes": differing_lines(earlier, text) if earlier else [],
         }
         for one, text, earlier in zip(versions, texts, before, strict=True)
     ][:MAX_VERSIONS]
-
-
-def differences(before: str, after: str) -> list[tuple[str, str]]:
-    """The lines that differ, each with `-` or `+`; a line of context around them has a space."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
-    shown = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
-    return [(line[:1], line[1:]) for line in shown]
 
 
 def _outcome(tx: Connection, request: Request) -> dict[str, Any] | None:
