@@ -13,10 +13,11 @@ from uuid import uuid4
 from newsletter.delivery.message import notification
 from newsletter.domain.links import RubricVersion
 from newsletter.domain.reader_rubrics import Confirmation, ReaderRubricVersion, VersionState
+from newsletter.domain.send_times import zone_of
 from newsletter.mailers import SendError, Verdict
 from newsletter.rubrics.changes import changes, description
 from newsletter.rubrics.file import RubricError, parse
-from newsletter.rubrics.form import RubricForm, form_of_text
+from newsletter.rubrics.form import RubricForm, form_of_text, markdown
 from newsletter.store import rate_limits, reader_rubrics
 from newsletter.web.rubric_writer import (
     Writer,
@@ -78,6 +79,8 @@ def mail_link(site: Site, writer: Writer, slug: str) -> Response:
     now = site.app.clock()
     person = writer.known
     with site.app.store.begin() as tx:
+        if _is_in_use(reader_rubrics.versions(tx, slug)):
+            return _nothing_new(site, writer, slug)
         if not rate_limits.take_rubric_mail(tx, person.subscriber_id, now.date(), MAX_MAILS):
             return _too_many_mails(site, writer)
         version = reader_rubrics.submit(tx, slug, now)
@@ -95,21 +98,35 @@ def mail_link(site: Site, writer: Writer, slug: str) -> Response:
         "Check your inbox",
         f"A link is on its way to {person.email}. Open it and press the button: only then does "
         "this text count. It works for 2 hours.",
-        "This is because a forwarded digest opens this page too, and nobody else may change what "
-        "you read.",
+        "A forwarded digest opens that page too, and nobody but you may change what you read.",
     )
+
+
+def _is_in_use(versions: Sequence[ReaderRubricVersion]) -> bool:
+    """Whether the draft says what the text in use says, and no other text waits."""
+    texts = {one.state: one.text for one in versions if one.state is not VersionState.OLD}
+    draft, active = texts.get(VersionState.DRAFT), texts.get(VersionState.ACTIVE)
+    if not draft or not active or VersionState.WAITING in texts:
+        return False
+    return markdown(form_of_text(draft)) == markdown(form_of_text(active))
+
+
+def _nothing_new(site: Site, writer: Writer, slug: str) -> Response:
+    line = "The form says what the rubric says already. No mail was sent."
+    back = path_of(site, writer, slug)
+    return rubric_notice(site, writer, "This text is in use already", line, back=back)
 
 
 def _mail(site: Site, writer: Writer, slug: str, proposal: Proposal) -> Email:
     app, person = site.app, writer.known
-    until = app.clock() + VALID
+    until, zone = app.clock() + VALID, zone_of(person, app.settings.zone)
     saved = RubricVersion(person.subscriber_id, slug, proposal.version, until)
     subject, html, text = app.renderer.mail(
         "confirm-rubric",
         title=proposal.form.title,
         before=proposal.before,
         lines=proposal.lines,
-        until=f"{until:%H:%M} UTC",
+        until=f"{until.astimezone(zone):%H:%M} ({zone.key})",
         confirm_url=app.links.confirm_rubric_url(person.id, saved),
         preferences_url=app.links.preferences_url(person.id),
     )
@@ -190,8 +207,8 @@ def _done(site: Site, writer: Writer, slug: str, done: Confirmation) -> Response
         line = "Nothing was changed by this link. Open the newest mail, or look at your rubric."
         return rubric_notice(site, writer, "A newer text was saved since", line, back=back)
     line = {
-        Confirmation.FIRST: "You get it from the next announcement on, with the days, hour and "
-        "format of your other digests. You can change them on your preferences page.",
+        Confirmation.FIRST: "You get it from the next announcement on, beside your other digests. "
+        "Change its days, length and format, or leave another digest, on your preferences page.",
         Confirmation.CHANGED: "The new text counts from the next issue on.",
         Confirmation.REPEATED: "It was saved before. Nothing more was changed.",
     }[done]

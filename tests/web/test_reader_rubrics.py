@@ -98,7 +98,7 @@ def visit(store: Store) -> Iterator[Visit]:
 
 
 def test_a_rubric_is_written_saved_by_the_mailed_link_and_mailed_from_then_on(visit: Visit):
-    person = reader(visit.store)
+    person = reader(visit.store, timezone="Asia/Tokyo")
     slug = visit.draft(person)
     here = LINKS.reader_rubric_url(person.id, slug)
     assert "This is a draft" in visit.get(here).words
@@ -110,6 +110,7 @@ def test_a_rubric_is_written_saved_by_the_mailed_link_and_mailed_from_then_on(vi
     assert mail.to_email == "ada@example.org"
     assert "Brown dwarfs" in mail.subject
     assert "Cold ones" in mail.text
+    assert "17:00 (Asia/Tokyo)" in mail.text
     page = visit.get(visit.link())
     assert "Cold ones" in page.words
     assert visit.states(slug) == [VersionState.WAITING]
@@ -217,6 +218,9 @@ def test_a_rubric_is_edited_and_an_old_version_comes_back(visit: Visit):
     person = reader(visit.store)
     slug = visit.saved(person)
     here = LINKS.reader_rubric_url(person.id, slug)
+    mails = len(visit.mailbox.mails)
+    assert "in use already" in visit.post(here, "save", **FIELDS).words
+    assert len(visit.mailbox.mails) == mails
     visit.post(here, "save", **{**FIELDS, "title": "Cold worlds", "relevance": "7"})
     page = visit.get(visit.link())
     assert "Title: “Cold worlds”, it was “Brown dwarfs”" in page.words

@@ -207,7 +207,7 @@ MAILS: dict[str, dict[str, Any]] = {
         "title": "Foundation models, my own",
         "before": "Foundation models",
         "lines": ("Criteria added: Sparse experts", "Novelty cut-off: 6, it was 7"),
-        "until": "09:30 UTC",
+        "until": "09:30 (Europe/Berlin)",
         "confirm_url": f"https://news.example/rubrics/{'a' * 48}/own-abcdefghijkl/confirm/2-1-"
         + "0" * 64,
         "preferences_url": READER.preferences_url,
