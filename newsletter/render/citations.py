@@ -1,4 +1,4 @@
-"""Papers as BibTeX, RIS and Markdown, for reference managers and notes (pure)."""
+"""Papers as BibTeX, RIS, Markdown and meta tags, for reference managers and notes (pure)."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _ris_fields(citation: Citation) -> dict[str, object]:
     fields = {
         "type_of_reference": "RPRT",
         "title": one_line(paper.title, MAX_TITLE),
-        "authors": [_ris_name(name) for name in paper.authors[:MAX_AUTHORS]],
+        "authors": [family_first(name) for name in paper.authors[:MAX_AUTHORS]],
         "date": f"{paper.published:%Y/%m/%d}",
         "year": f"{paper.published:%Y}",
         "publisher": "arXiv",
@@ -145,7 +145,7 @@ def _ris_fields(citation: Citation) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _ris_name(name: str) -> str:
+def family_first(name: str) -> str:
     """`Lovelace, Ada`; names of groups, and those with a comma, as they are."""
     line = one_line(name, MAX_NAME)
     words = line.split(" ")
@@ -153,6 +153,28 @@ def _ris_name(name: str) -> str:
         return line
     suffix = [words.pop()] if words[-1] in SUFFIXES and len(words) > 2 else []  # noqa: PLR2004
     return ", ".join([words[-1], " ".join(words[:-1]), *suffix])
+
+
+def meta_tags(paper: Paper) -> list[tuple[str, str]]:
+    """Name and content of the tags of a paper's page: those of Google Scholar and of Zotero.
+
+    Without the `z.` tags Zotero's browser button takes a page with `citation_title` for an article
+    in a journal.
+    """
+    tags = [
+        ("citation_title", one_line(paper.title, MAX_TITLE)),
+        *(("citation_author", family_first(name)) for name in paper.authors[:MAX_AUTHORS]),
+        ("citation_publication_date", f"{paper.published:%Y/%m/%d}"),
+        ("citation_arxiv_id", paper.id),
+        ("citation_public_url", paper.abs_url),
+        ("citation_pdf_url", paper.pdf_url),
+        ("citation_doi", one_line(paper.doi, MAX_TITLE)),
+        ("citation_abstract", one_line(paper.abstract, MAX_ABSTRACT)),
+        ("z.itemType", "preprint"),
+        ("z.repository", "arXiv"),
+        ("z.archiveID", f"arXiv:{paper.id}"),
+    ]
+    return [(name, content) for name, content in tags if content]
 
 
 def markdown(citations: Sequence[Citation]) -> str:

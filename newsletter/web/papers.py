@@ -13,7 +13,7 @@ from newsletter.domain.search_query import BARE_ID, parse_reference
 from newsletter.inbound.why import answer_public
 from newsletter.render import why as why_render
 from newsletter.render.author_note import doi_link, links_of, note_of
-from newsletter.render.citations import FORMATS, Citation
+from newsletter.render.citations import FORMATS, Citation, meta_tags
 from newsletter.render.paper_view import MAX_TITLE
 from newsletter.render.truncate import one_line
 from newsletter.store import digests, paper_versions, papers, search
@@ -54,6 +54,7 @@ def show_paper(site: Site, request: Request) -> Response:
         paper=paper,
         card=issue_view.paper_card(paper),
         plain_title=one_line(paper.title, MAX_TITLE),
+        metas=meta_tags(paper),
         note=note_of(paper),
         links=links_of(paper),
         doi=doi_link(paper.doi),

@@ -9,7 +9,7 @@ import pytest
 import rispy
 from pybtex.database import parse_string
 
-from newsletter.store import paper_versions
+from newsletter.store import paper_versions, papers
 from newsletter.web.app import create_app
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, SECRET, STARS, THURSDAY, TUESDAY, issue, make_site, paper
@@ -64,15 +64,46 @@ def test_a_search_is_downloaded_as_it_was_found(web: Browser):
 
 
 def test_a_paper_has_a_page_that_reference_managers_read(web: Browser):
+    """Zotero's "Embedded Metadata" translator makes a preprint in the repository arXiv of these."""
     page = web.get("/papers/2509.00001/")
-    metas = {(tag["name"], tag["content"]) for tag in page.soup.find_all("meta") if tag.get("name")}
-    assert ("citation_title", FIRST.title) in metas
-    assert ("citation_arxiv_id", "2509.00001") in metas
-    assert ("citation_doi", "10.1000/12") in metas
-    assert {name for kind, name in metas if kind == "citation_author"} == set(FIRST.authors)
+    metas = [(tag["name"], tag["content"]) for tag in page.soup.find_all("meta") if tag.get("name")]
+    assert [one for one in metas if one[0].startswith(("citation_", "z."))] == [
+        ("citation_title", FIRST.title),
+        ("citation_author", "Aalto, Ann"),
+        ("citation_author", "Berg, Bo"),
+        ("citation_publication_date", "2025/09/25"),
+        ("citation_arxiv_id", "2509.00001"),
+        ("citation_public_url", "https://arxiv.org/abs/2509.00001"),
+        ("citation_pdf_url", "https://arxiv.org/pdf/2509.00001"),
+        ("citation_doi", "10.1000/12"),
+        ("citation_abstract", "The abstract of 1."),
+        ("z.itemType", "preprint"),
+        ("z.repository", "arXiv"),
+        ("z.archiveID", "arXiv:2509.00001"),
+    ]
     assert "Stars" in page.words
     assert "/archive/stars/2025-09-23/" in page.links()
     assert "/papers/2509.00001" in web.get("/archive/stars/2025-09-23/").links()
+
+
+def test_the_tags_of_a_page_are_plain_text_and_cannot_end_their_attribute(web: Browser, store):
+    hostile = replace(
+        paper("9"),
+        id="2509.00009",
+        title='Of $x^2$ & "quotes" <meta name="citation_title" content="no">',
+        abstract='It is $\\le$ "so".\nYes.',
+        authors=("J. Smith Jr.", "The ATLAS Collaboration", 'Ann "><script>'),
+    )
+    with store.begin() as tx:
+        papers.keep(tx, [hostile])
+    soup = web.get("/papers/2509.00009").soup
+    [title] = soup.find_all("meta", attrs={"name": "citation_title"})
+    assert title["content"] == 'Of x² & "quotes" <meta name="citation_title" content="no">'
+    names = [tag["content"] for tag in soup.find_all("meta", attrs={"name": "citation_author"})]
+    assert names == ["Smith, J., Jr.", "The ATLAS Collaboration", '"><script>, Ann']
+    [abstract] = soup.find_all("meta", attrs={"name": "citation_abstract"})
+    assert abstract["content"] == 'It is ≤ "so". Yes.'
+    assert not soup.find("meta", attrs={"name": "citation_doi"})
 
 
 def test_later_versions_are_told(web: Browser, store):
