@@ -10,12 +10,13 @@ from newsletter.cli.console import print_json, screen, table
 from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
 from newsletter.domain.formatting import dollars, month_start, plural
 from newsletter.domain.shared_settings import list_names
+from newsletter.domain.votes import describe_votes
 from newsletter.operations import shared_settings
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import collect_state, thresholds
 from newsletter.rubrics.folder import RubricFolder, RubricSource, no_rubric
 from newsletter.settings import Settings, read_settings
-from newsletter.store import Store, alerts, claims, deliveries, digests, subscribers
+from newsletter.store import Store, alerts, claims, deliveries, digests, subscribers, votes
 from newsletter.store.reports import monitoring, operator_views, reader_rubrics
 from newsletter.store.task_queue import is_working, read_queue
 
@@ -36,6 +37,7 @@ def show_status(*, as_json: bool) -> int:
     facts = {
         "alerts": [_alert_facts(one) for one in wrong],
         **_facts(store),
+        "votes": _votes(store, folder),
         "settings_differ": _differences(store, settings, folder),
         **_queue_facts(store),
     }
@@ -75,6 +77,8 @@ def _show_facts(console: Console, facts: dict[str, Any]) -> None:
     unknown = facts["month_uncertain_nanos"]
     more = f", and at most {dollars(unknown)} more that is unknown" if unknown else ""
     console.print(f"cost this month: {dollars(facts['month_nanos'])}{more}")
+    for slug, lines in facts["votes"].items():
+        console.print(f"votes on {slug}: {' '.join(lines)}")
     if number := facts["unreadable_reports"]:
         console.print(
             f"bounce reports of 30 days without a known mail: {number} "
@@ -90,6 +94,15 @@ def reader_rubrics_line(own: Mapping[str, int]) -> str:
     today, month = dollars(own["day_nanos"]), dollars(own["month_nanos"])
     readers = plural(own["readers"], "reader")
     return f"reader rubrics: {states}, of {readers}; cost {today} today, {month} this month"
+
+
+def _votes(store: Store, rubrics: RubricFolder) -> dict[str, list[str]]:
+    """Of each rubric with votes: how many, and what they have in common, in sentences."""
+    with store.read() as tx:
+        return {
+            slug: describe_votes(rubrics[slug], votes.scored(tx, slug, rubrics[slug].fingerprint))
+            for slug in votes.voted_on(tx, rubrics)
+        }
 
 
 def _queue_facts(store: Store) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter.domain.authors import followed_author
-from newsletter.domain.learned_order import LearnedOrder, learn, moved_forward
+from newsletter.domain.learned_order import LearnedOrder, lacks_less, learn, moved_forward
 from newsletter.domain.model import Digest, Listing, Outcome, Rubric
 from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.errors import RUN_AGAIN
@@ -123,7 +123,10 @@ def learned_order(
         if not given:
             return LearnedOrder()
         voted = {one.id: one for one in papers.by_ids(tx, list(dict(given)))}
-    return learn([(voted[key], vote.wants_more) for key, vote in given], read, words)
+        examples = [(voted[key], vote.wants_more) for key, vote in given]
+        shown = votes.unvoted(tx, rubric.slug, voted) if lacks_less(examples) else []
+        unvoted = {one.id: one for one in papers.by_ids(tx, shown)}
+    return learn(examples, read, words, unvoted=[unvoted[key] for key in shown])
 
 
 def score_jointly(

@@ -26,7 +26,7 @@ from newsletter.store.tables import (
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -35,6 +35,8 @@ POOLED = 20
 """Votes of one reader that count where a rubric has several readers: the newest."""
 MAX_POOLED = 1000
 """Votes of one rubric that the order is learned from: the newest."""
+MAX_UNVOTED = 200
+"""Papers without a vote that the order is learned from: those of the newest digests."""
 MAX_LISTED = 1000
 READING = and_(
     subscription.c.state == SubscriberState.ACTIVE.value,
@@ -220,6 +222,29 @@ def pooled(tx: Connection, rubric: str) -> list[tuple[str, Vote]]:
     order = (newest.c.at.desc(), newest.c.paper_id, newest.c.subscription_id)
     rows = tx.execute(query.order_by(*order).limit(MAX_POOLED)).all()
     return [(row.paper_id, Vote(row.vote)) for row in reversed(rows)]
+
+
+def unvoted(tx: Connection, rubric: str, voted: Collection[str]) -> list[str]:
+    """The other picks of a rubric's digests that showed these papers, the newest digest first."""
+    shown = select(digest_paper.c.digest_id).where(
+        digest_paper.c.rubric == rubric, digest_paper.c.paper_id.in_(voted)
+    )
+    query = (
+        select(digest_paper.c.paper_id)
+        .where(
+            digest_paper.c.digest_id.in_(shown),
+            digest_paper.c.picked,
+            digest_paper.c.paper_id.not_in(voted),
+        )
+        .order_by(digest_paper.c.digest_id.desc(), digest_paper.c.paper_id)
+    )
+    return list(tx.scalars(query.limit(MAX_UNVOTED)))
+
+
+def voted_on(tx: Connection, rubrics: Collection[str]) -> list[str]:
+    """Those of the rubrics that have votes."""
+    query = select(vote.c.rubric).where(vote.c.rubric.in_(rubrics)).distinct()
+    return sorted(tx.scalars(query))
 
 
 def scored(tx: Connection, rubric: str, fingerprint: str) -> list[ScoredVote]:

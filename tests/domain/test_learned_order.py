@@ -62,6 +62,33 @@ def test_votes_of_one_kind_teach_nothing():
     assert learn(votes(20), []).weight == 0
 
 
+def test_votes_for_more_alone_learn_from_the_papers_without_a_vote():
+    likes = votes(20)[1::2]
+    shown = [one for one, cold in votes(40)[20:] if not cold]
+    assert learn(likes, TODAY).weight == 0
+    learned = learn(likes, TODAY, unvoted=shown)
+    ranked = learned.ranks(one.id for one in TODAY)
+    assert sorted(sorted(ranked, key=ranked.__getitem__)[-4:]) == ["p0", "p3", "p6", "p9"]
+    assert (learned.votes, learned.trust > 0.5) == (10, True)
+
+
+def test_papers_without_a_vote_do_not_count_beside_votes_for_less():
+    cold = [paper(f"u{n}", COLD) for n in range(30)]
+    assert learn(votes(20), TODAY, unvoted=cold) == learn(votes(20), TODAY)
+
+
+def test_votes_by_lot_are_hardly_trusted():
+    """Chance alone predicts some of them: without its standard error the mean is 0.10."""
+    found = []
+    for seed in range(30):
+        lot = random.Random(seed)  # noqa: S311 - a sample
+        noise = [(paper(f"v{seed} {n}", ""), n % 2 == 0) for n in range(16)]
+        lot.shuffle(noise)
+        found.append(learn(noise, TODAY).trust)
+    assert sum(found) / len(found) < 0.06
+    assert learn(votes(16), TODAY).trust > 0.9
+
+
 def test_the_same_votes_give_the_same_values():
     assert learn(votes(20), TODAY) == learn(votes(20), TODAY)
 

@@ -14,10 +14,12 @@ import pytest
 from sqlalchemy import update
 
 from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
+from newsletter.domain.votes import Vote
 from newsletter.operations.healthcheck_ping import MailCounts, ping, ping_if_delivered
-from newsletter.store import Store, alerts, inbound
+from newsletter.store import Store, alerts, inbound, votes
 from newsletter.store.tables import delivery, digest
 from tests.fakes.installation import Installation
+from tests.fakes.pages import MODELS, STARS, TUESDAY, issue, paper, reader
 from tests.fakes.simulated_service import START, Service
 
 if TYPE_CHECKING:
@@ -46,6 +48,27 @@ def test_status_begins_with_the_alerts(tmp_path: Path):
     assert [one["kind"] for one in told] == ["replies"]
     assert told[0]["command"] == "newsletter replies list"
     assert told[0]["told"] is None
+
+
+def test_status_says_what_votes_have_in_common(tmp_path: Path):
+    """Votes about papers of a rubric without a file are not told: there are no words for them."""
+    installation = Installation(tmp_path)
+    installation.create_database()
+    (installation.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
+    assert json.loads(installation.newsletter("status", "--json").out)["votes"] == {}
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
+    papers = [paper(f"2509.0000{number}") for number in range(5)]
+    for rubric in (STARS, MODELS):
+        issue(store, rubric, TUESDAY, papers)
+        person = reader(store, rubric=rubric.slug, email=f"{rubric.slug}@example.org")
+        with store.begin() as tx:
+            for number in range(4):
+                way = Vote.OFF_TOPIC if number else Vote.MORE
+                assert votes.cast(tx, person.id, papers[number].id, way, START)
+    store.close()
+    line = "4 votes: 1 for more, 3 for less (3 off topic, 0 weak)."
+    assert f"votes on stars: {line}\n" in installation.newsletter("status").out
+    assert json.loads(installation.newsletter("status", "--json").out)["votes"] == {"stars": [line]}
 
 
 class HealthcheckServer(ThreadingHTTPServer):

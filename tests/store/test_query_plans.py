@@ -117,7 +117,13 @@ def addresses(person):
         purpose = next((one for one in Purpose if path.startswith(f"/{one}/")), Purpose.CONFIRM)
         token = LINKS.token(purpose, person.id)
         yield path.replace(":path", "").format(
-            rubric="stars", when=THURSDAY, token=token, kind="bib", id="stars-0-0"
+            rubric="stars",
+            when=THURSDAY,
+            token=token,
+            kind="bib",
+            id="stars-0-0",
+            slug="own-abcdefghijkl",
+            mark="1",
         )
     yield f"/vote/{LINKS.token(Purpose.VOTE, person.id)}?paper=stars-0-0"
     yield from (f"{ARCHIVE}/{THURSDAY:%Y-%m}/", f"{ARCHIVE}/2025-09-22/")
@@ -140,6 +146,8 @@ def test_votes_read_no_whole_large_table(filled):
         assert votes.save(tx, person.id, "stars-0-0", NOW) == "stars"
         votes.cast(tx, person.id, "models-0-0", Vote.WEAK, NOW)
         assert votes.pooled(tx, "stars")
+        votes.voted_on(tx, ["stars", "models"])
+        votes.unvoted(tx, "stars", ["stars-0-0", "stars-0-1"])
         votes.paper_of_pick(tx, "d" * 32, 1)
         votes.undo(tx, person.id, "stars-0-0")
         votes.erase(tx, person.id)

@@ -156,6 +156,18 @@ def test_votes_of_several_readers_are_pooled_the_newest_20_of_each(readers):
     assert both == [*expected, ("p29", Vote.LESS)]
 
 
+def test_unvoted_papers_are_the_other_picks_of_the_digests_that_showed_the_voted_ones(readers):
+    later = DAY + timedelta(days=1)
+    keep_digest(readers, ["q1", "q2", "q3"], day=later)
+    keep_digest(readers, ["r1"], day=DAY + timedelta(days=2))
+    keep_digest(readers, ["q1", "s1"], replace(RUBRIC, slug="other"), later)
+    with readers.read() as tx:
+        assert votes.unvoted(tx, "models", ["q2"]) == ["q1", "q3"]
+        both = votes.unvoted(tx, "models", ["p0", "q2"])
+        assert (both[:2], len(both)) == (["q1", "q3"], 31)
+        assert votes.unvoted(tx, "other", ["p0"]) == []
+
+
 def test_votes_of_readers_who_left_do_not_count(readers):
     with readers.begin() as tx:
         votes.cast(tx, ANN, "p1", Vote.MORE, NOW)
