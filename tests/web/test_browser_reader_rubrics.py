@@ -137,7 +137,8 @@ def write(visit: Visit, preferences: str) -> None:
     """From the preferences page to a form that is sent, with two mistakes on the way."""
     tab = visit.tab
     visit.open(preferences)
-    visit.press("#own ~ p a.button", "empty-form")
+    visit.press("#own ~ p a.button", "starts")
+    visit.press("a.button[href$='/new']", "empty-form")
     tab.type("#title", "Small language models")
     tab.type("#category-1", "cs.ML")
     tab.type("#criterion-1-title", "Distillation")
