@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from starlette.requests import Request
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from newsletter.domain.mail import Email, Subscription
+    from newsletter.web.context import Site
 
 FORM = {name: tuple(v) if isinstance(v, list) else (v,) for name, v in FIELDS.items()}
 SAVE = {**FORM, "action": ("save",)}
@@ -61,12 +62,17 @@ class CountingMailbox(Mailbox):
         return sent
 
 
+def saving_site(store: Store, countdown: Countdown) -> Site:
+    return make_site(store, CountingMailbox(countdown), reader_rubrics=2)
+
+
 def killed(
     store: Store,
     after: int,
     answer: Callable[..., Response],
     path: dict[str, str],
-    form: Mapping[str, tuple[str, ...]],
+    form: Mapping[str, Any],
+    make: Callable[[Store, Countdown], Site] = saving_site,
 ) -> bool:
     """Whether a process that answers a request was killed at a step; it ended otherwise."""
     url = store.url.render_as_string(hide_password=False)
@@ -74,7 +80,7 @@ def killed(
     if child == 0:
         try:
             own, countdown = Store(url), Countdown(after)
-            site = make_site(own, CountingMailbox(countdown), reader_rubrics=2)
+            site = make(own, countdown)
             event.listen(own.engine, "after_cursor_execute", countdown.statement)
             answer(site, Request({"type": "http", "path_params": path}), form)
         finally:
