@@ -228,6 +228,12 @@ def test_a_copy_is_deleted_again_on_a_phone(visit: Visit):
     visit.open(visit.app.links.preferences_url(person.id))
     visit.press("button[value=copy-foundation-models]", "copy")
     assert "This is a copy of your own" in tab.words
+    tab.type("#title", "Mine")
+    visit.press("button[value=preview]", "preview")
+    assert "/preview" in tab.address
+    assert "Mine" in tab.words
+    visit.open(visit.app.links.reader_rubric_url(person.id, visit.rubrics(person)[0].slug))
+    assert tab.run("document.querySelector('#title').value") == "Mine"
     visit.press("a[href$='/delete']", "delete")
     visit.press("form button", "deleted")
     assert "was deleted" in tab.words
