@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_CRITERIA = 30
 """More make a rubric that its author no longer oversees, and that costs more for each paper."""
 MAX_CRITERION_TITLE = 200
+MAX_CATEGORIES = 60
+"""All of computer science are 40. Finding what each misspelt one may mean takes a millisecond."""
 EMPTY_ROWS = 2
 """Rows for criteria on an empty form."""
 NO_TITLE = "…"
@@ -279,9 +281,10 @@ def _field_faults(form: RubricForm) -> Iterator[FormFault]:
         yield FormFault("title", "missing; say in a few words what you want to read", missing=True)
     if not form.categories:
         yield FormFault("categories", "missing; choose at least one", missing=True)
-    for name in form.categories:
-        if not is_known(name):
-            yield FormFault("categories", _unknown_category(name))
+    if len(form.categories) > MAX_CATEGORIES:
+        yield FormFault("categories", f"more than {MAX_CATEGORIES}; choose fewer")
+    elif unknown := [name for name in form.categories if not is_known(name)]:
+        yield FormFault("categories", _unknown_category(unknown[0]))
     values = {
         "title": form.title or "-",
         "relevance": _number(form.relevance),
@@ -299,6 +302,7 @@ def _unknown_category(name: str) -> str:
     named = by_name(name)
     near = " or ".join((named or nearest(name))[:4])
     hint = f"did you mean {near}?" if near else "write it like cs.LG or hep-th"
+    name = name if len(name) <= 40 else f"{name[:40]}…"  # noqa: PLR2004 - of a message
     if len(named) > 1:
         return f"“{name}” is the name of several: {near}"
     return f"“{name}” is no arXiv category; {hint}"
@@ -413,8 +417,10 @@ def _numbered(number: int, one: CriterionFields) -> str:
 
 def _categories(entered: Sequence[str]) -> tuple[str, ...]:
     """Codes as arXiv writes them, where a code or the whole name of one category was entered."""
-    codes = []
+    codes: list[str] = []
     for text in (_one_line(_text(one)) for one in entered):
+        if len(codes) > MAX_CATEGORIES:
+            break
         if text and not is_known(text):
             same = [code for code in nearest(text) if code.casefold() == text.casefold()]
             found = same or by_name(text)

@@ -14,6 +14,7 @@ from newsletter.domain.rubric_draft import DraftCriterion, RubricDraft, rubric_m
 from newsletter.rubrics.changes import differing_lines
 from newsletter.rubrics.file import MAX_CHARACTERS, RubricError, parse
 from newsletter.rubrics.form import (
+    MAX_CATEGORIES,
     MAX_CRITERIA,
     NOVELTY_WORDS,
     RELEVANCE_WORDS,
@@ -170,6 +171,8 @@ def test_any_text_keeps_to_one_field_or_is_refused(posted: dict[str, Any]):
         ({"keywords": "\x1b[31m"}, "keywords", "U+001B) at the beginning"),
         ({"categories": ("cs.ML",)}, "categories", "did you mean stat.ML"),
         ({"categories": ("machine learning",)}, "categories", "cs.LG or stat.ML"),
+        ({"categories": tuple(f"cs.X{n}" for n in range(61))}, "categories", "more than 60"),
+        ({"categories": ("c" * 999,)}, "categories", "c…” is no arXiv category"),
         ({"relevance": "11"}, "relevance", "11 is not between 1 and 10"),
         ({"novelty": "7.5"}, "novelty", "'7.5' is not between 1 and 10"),
         ({"max_papers": "0"}, "max_papers", "0 is not between 1 and 500"),
@@ -204,6 +207,12 @@ def test_an_unfinished_form_is_kept_as_a_draft_with_its_blanks():
 def test_categories_are_found_by_code_in_any_case_and_by_name():
     form = read_fields({"category": ["CS.lg", " Robotics ", "", "hep-th", "cs.LG", "nonsense"]})
     assert form.categories == ("cs.LG", "cs.RO", "hep-th", "nonsense")
+
+
+def test_a_thousand_misspelt_categories_take_no_longer_than_sixty():
+    form = read_fields({"category": [f"cs.X{number}" for number in range(1_000)]})
+    assert len(form.categories) == MAX_CATEGORIES + 1
+    assert "more than 60" in messages(form)["categories"]
 
 
 def test_rows_are_added_moved_and_removed():
