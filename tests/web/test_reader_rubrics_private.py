@@ -74,9 +74,7 @@ def test_its_slug_opens_nothing_and_its_secret_address_does(
     assert page.headers["cache-control"].startswith("private")
 
 
-def test_no_other_reader_signs_up_for_it_or_moves_to_it(
-    own: tuple[Browser, Rubric], store: Store
-) -> None:
+def test_only_its_reader_can_subscribe(own: tuple[Browser, Rubric], store: Store) -> None:
     web, rubric = own
     done = web.post("/subscribe", {"email": "eve@example.org", "rubric": rubric.slug})
     assert done.status in (400, 422)
