@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 TITLE_LIMIT = 400
 ABSTRACT_LIMIT = 4_000
@@ -54,9 +55,12 @@ def _seen(run: re.Match[str]) -> str:
     return "".join(c for c in run[0] if unicodedata.category(c)[0] != "C")
 
 
+@lru_cache(maxsize=4_096)  # Each rubric's call has the same papers.
 def clean_for_model(text: str, limit: int) -> str:
     """Text that stands in a prompt as data and can't close or open our own tags."""
-    return OUR_TAGS.sub("&lt;", strip_invisible(text)[:limit])
+    cleaned = OUR_TAGS.sub("&lt;", strip_invisible(text)[:limit])
+    # Mostly nothing changes: then the cache holds no second copy.
+    return text if cleaned == text else cleaned
 
 
 def clean_rubric_for_model(text: str) -> str:

@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from newsletter import process
@@ -75,7 +75,7 @@ class ScoringSession:
     storage_failed: threading.Event = field(default_factory=threading.Event)
     """Set while a paid answer can't be stored: no further call is made."""
 
-    @property
+    @cached_property
     def account(self) -> ledger.Account:
         return ledger.Account(
             self.rubric.slug,

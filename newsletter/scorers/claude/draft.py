@@ -99,11 +99,13 @@ class ClaudeDrafter:
         """The request, with the upper bound of its cost. Of the papers the first 20 are shown."""
         model = self._scorer.model
         shown = list(liked[:MAX_PAPERS])
-        while prompt.max_prompt_tokens(body := self._body(about, shown)) > MAX_PROMPT_TOKENS:
+        body = self._body(about, shown)
+        while (tokens := prompt.prompt_tokens(body)).most > MAX_PROMPT_TOKENS:
             shown.pop()
-        upper = prices.upper_bound(model, at.date(), prompt.max_prompt_tokens(body), MAX_TOKENS)
+            body = self._body(about, shown)
+        upper = prices.upper_bound(model, at.date(), tokens.most, MAX_TOKENS)
         request = ScoringRequest(NO_RUBRIC, ())
-        return ScoringCall(request, model, body, upper, at, prompt.estimated_prompt_tokens(body))
+        return ScoringCall(request, model, body, upper, at, tokens.estimated)
 
     def _body(self, about: str, liked: Sequence[LibraryPaper]) -> dict[str, Any]:
         model = self._scorer.model

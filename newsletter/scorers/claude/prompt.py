@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain.injection import looks_like_injection
 from newsletter.domain.sanitize import (
@@ -113,11 +113,13 @@ def rubric_text(rubric: Rubric) -> str:
     return f"<rubric>\n{text[:RUBRIC_LIMIT]}\n</rubric>"
 
 
-def estimated_prompt_tokens(body: dict[str, Any]) -> int:
-    """Estimated prompt tokens of the body, at 3.6 bytes a token."""
-    return int(len(json.dumps(body, ensure_ascii=False).encode()) / BYTES_PER_TOKEN)
+class PromptTokens(NamedTuple):
+    """Prompt tokens of a body, from its length: two bytes a token at most, where 3.6 are usual."""
+
+    estimated: int
+    most: int
 
 
-def max_prompt_tokens(body: dict[str, Any]) -> int:
-    """Upper bound of the body's prompt tokens: two bytes a token, where 3.6 are usual."""
-    return len(json.dumps(body, ensure_ascii=False).encode()) // 2 + 600
+def prompt_tokens(body: dict[str, Any]) -> PromptTokens:
+    length = len(json.dumps(body, ensure_ascii=False).encode())
+    return PromptTokens(int(length / BYTES_PER_TOKEN), length // 2 + 600)

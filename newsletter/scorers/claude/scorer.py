@@ -86,10 +86,10 @@ class ClaudeScorer:
             **_thinking(features, request, self.version),
             **prompt.messages(request, features.least_cached, self.version),
         }
-        tokens, most = prompt.max_prompt_tokens(body), body["max_tokens"]
+        tokens, most = prompt.prompt_tokens(body), body["max_tokens"]
         hour = request.cache_for_an_hour
-        upper = prices.upper_bound(model, at.date(), tokens, most, hour=hour)
-        return ScoringCall(request, model, body, upper, at, prompt.estimated_prompt_tokens(body))
+        upper = prices.upper_bound(model, at.date(), tokens.most, most, hour=hour)
+        return ScoringCall(request, model, body, upper, at, tokens.estimated)
 
     def connect(self) -> None:
         """Load the library and create the client; sends nothing."""
