@@ -61,6 +61,9 @@ class Tab:
     def open(self, url: str) -> None:
         self._loaded(lambda: self._call("Page.navigate", url=url))
 
+    def reload(self) -> None:
+        self._loaded(lambda: self._call("Page.reload"))
+
     def press(self, selector: str) -> None:
         """Click, as a reader would, on what leads to another page."""
         found = f"document.querySelector({json.dumps(selector)})"
@@ -139,9 +142,10 @@ class Tab:
         self._call("Network.setExtraHTTPHeaders", headers={name: value})
 
     def press_twice(self, selector: str) -> None:
-        """A double click: the second follows before the answer to the first."""
-        found = f"document.querySelector({json.dumps(selector)})"
-        self._loaded(lambda: self.run(f"{found}.click(); {found}.click()"))
+        """A double click: the second request follows before the answer to the first."""
+        keep = f"window.pressed = document.querySelector({json.dumps(selector)})"
+        # If the answer was faster, the next page has nothing to press.
+        self._loaded(lambda: [self.run(f"({keep}).click()"), self.run("window.pressed?.click()")])
 
     def forbid_scripts(self) -> None:
         self._call("Emulation.setScriptExecutionDisabled", value=True)

@@ -52,6 +52,8 @@ MENU = {
 """The operator's pages, by their paths below `/operator`."""
 FORM_ID = re.compile(r"[0-9a-f]{32}")
 MAX_PAGE = 10_000
+NO_ANSWER = "started, and no answer is stored yet: reload this page"
+"""The result of an action that sends something outside, until the answer is stored."""
 UNSHOWN = {"id", "at", "state_at", "since", "soft_bounces", "text", "hash"}
 """Values of a state that say nothing to an operator."""
 
@@ -95,6 +97,7 @@ class SentForm:
             before,
             after,
             change.subscriber_id,
+            NO_ANSWER if change.then else "",
         )
 
 

@@ -17,12 +17,33 @@ from newsletter.domain.links import TEST_READER, RubricVersion
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
 from newsletter.rubrics.form import CriterionFields, RubricForm, markdown
-from newsletter.store import Store, digests, papers, reader_rubrics, subscriptions, votes
+from newsletter.store import (
+    Store,
+    digests,
+    papers,
+    reader_rubrics,
+    subscribers,
+    subscriptions,
+    votes,
+)
+from newsletter.store.operator import actions, reader_state
+from newsletter.store.operator.actions import ActionKind, OperatorAction
 from newsletter.web.app import create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
-from tests.fakes.pages import LINKS, NOW, SECRET, STARS, Clock, issue, make_site, paper, reader
+from tests.fakes.pages import (
+    LINKS,
+    MODELS,
+    NOW,
+    SECRET,
+    STARS,
+    Clock,
+    issue,
+    make_site,
+    paper,
+    reader,
+)
 from tests.render.gallery.mails import HOSTILE, states
 
 if TYPE_CHECKING:
@@ -136,6 +157,35 @@ def add_review_items(store: Store) -> None:
     operator_data.alert(store, what=HOSTILE, command="newsletter status")
 
 
+def operator_pages(store: Store) -> dict[str, str]:
+    """The next run, readers in several states, their forms, the log and the test mail."""
+    person = reader(store, email="operated@example.org", id="0" * 32, name=HOSTILE)
+    left = reader(store, email="gone@example.org", id="1" * 32)
+    with store.begin() as tx:
+        subscriptions.add(tx, person.id, MODELS.slug, NOW, consent="asked")
+        subscriptions.leave(tx, left.id, "one-click", NOW)
+        before = reader_state.read(tx, person.id)
+        subscribers.pause(tx, person.id, "operator", NOW)
+        after = reader_state.read(tx, person.id)
+        kind = ActionKind.PAUSE_READER
+        key = person.id
+        done = OperatorAction("2" * 32, NOW, "ada", "5e551011", kind, key, before, after, key)
+        actions.record(tx, done)
+    readers = "/operator/readers"
+    return {
+        "operator-next-run": "/operator/next-run",
+        "operator-readers": readers,
+        "operator-reader": f"{readers}/{person.id}?done={done.id}",
+        "operator-reader-left": f"{readers}/{left.id}",
+        "operator-reader-new": f"{readers}/new",
+        "operator-reader-remove": f"{readers}/{person.id}/remove",
+        "operator-reader-restore": f"{readers}/{left.id}/restore",
+        "operator-refusal": f"{readers}/{person.id}/restore",
+        "operator-test-mail": "/operator/test-mail",
+        "operator-log": "/operator/log",
+    }
+
+
 class BehindProxy:
     """The application behind a proxy that sets the operator header."""
 
@@ -178,6 +228,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "operator-review": "/operator/review?said=undone",
         "operator-rubrics": "/operator/rubrics",
         "operator-rubric": "/operator/rubrics/stars",
+        **operator_pages(store),
         "operator-preview": "/operator/preview/stars",
         "operator-preview-none": "/operator/preview/models",
     }
