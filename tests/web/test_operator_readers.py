@@ -271,6 +271,11 @@ def test_what_the_reader_chose_is_overwritten_only_knowingly(store: Store, ada: 
     assert (stored(store, person).timezone, stored(store, person).name) == ("UTC", "Ada")
     ada.shown(ada.undo(done))
     assert stored(store, person).chosen == ("timezone",)
+    opened = ada.get(page_of(person))
+    with store.begin() as tx:
+        subscriptions.set_preferences(tx, person.id, {"timezone": "Asia/Seoul"}, NOW)
+    late = ada.fill(opened, path, "address", timezone="UTC")
+    assert "Someone changed this after you opened the form" in late.words
 
 
 def test_remove_asks_first_and_undo_brings_the_reader_back(store: Store, ada: Person, lists: Lists):

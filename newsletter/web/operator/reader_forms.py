@@ -53,17 +53,17 @@ MAY_BE_EMPTY = {"name": "", "timezone": None, "send_at": None, "max_papers": Non
 
 def edit(site: Site, request: Request, form: Form) -> Response:
     """Store preferences. What the reader chose is overwritten only if the operator says so."""
-    session = sent_form(site, request, form).session
+    sent = sent_form(site, request, form)
     opened, of = _opened(site, request), first(form, "of")
     target = opened.subscriptions[0] if of == "address" else opened.subscription(of)
     names = ADDRESS_FIELDS if of == "address" else OWN_FIELDS
     values, errors = _values(form, names)
     if errors:
         typed = {name: first(form, name)[:MAX_TEXT] for name in names}
-        return reader_page(site, session, opened, typed=TypedForm(of, typed, errors))
+        return reader_page(site, sent.session, opened, typed=TypedForm(of, typed, errors))
     overwrite = first(form, "overwrite") == "yes"
     merged = merge_values(target, values, overwrite=overwrite)
-    if merged.kept:
+    if merged.kept and sent.stamp == stamp(opened.state):
         return _ask_overwrite(site, request, form, merged.kept)
 
     def apply(tx: Connection, now: datetime) -> None:
