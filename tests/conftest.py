@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.store import Store
-from tests.fakes.database import copied, emptied, fresh_schema
+from tests.fakes.database import copied, emptied, fresh_schema, migrated_file
 from tests.forked_workers import (  # noqa: F401
     pytest_addoption,
     pytest_runtestloop,
@@ -39,17 +39,14 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Store]]:
+def migrated() -> Iterator[dict[str, Store]]:
     """One migrated database of each kind, shared by the session; `store` copies it."""
     with ExitStack() as stack:
-        file = tmp_path_factory.mktemp("migrated") / "newsletter.db"
-        stores = {"sqlite": Store(f"sqlite:///{file}")}
+        stores = {"sqlite": Store(f"sqlite:///{migrated_file()}")}
         if POSTGRES:
             stores["postgresql"] = Store(stack.enter_context(fresh_schema(POSTGRES)))
-        for one in stores.values():
-            stack.callback(one.close)
-            one.migrate()
-            one.close()
+            stores["postgresql"].migrate()
+            stack.callback(stores["postgresql"].close)
         yield stores
 
 

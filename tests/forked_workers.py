@@ -5,6 +5,7 @@ The test files are read, rewritten and imported once. `tests/conftest.py` import
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -14,6 +15,10 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
+from tests.fakes.anthropic_rules import build_adapters
+from tests.fakes.command import load_all
+from tests.fakes.database import migrated_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +67,7 @@ def _fork_workers(session: pytest.Session) -> dict[Connection, int]:
     os.write(order, b"".join(n.to_bytes(NUMBER_BYTES) for n in range(len(pieces))))
     os.close(order)
     workers: dict[Connection, int] = {}
+    load_before_forking()
     sys.stdout.flush()
     sys.stderr.flush()
     for number in range(count):
@@ -74,6 +80,14 @@ def _fork_workers(session: pytest.Session) -> dict[Connection, int]:
             _work(session, number, _ordered(pieces, orders), told)
     os.close(orders)
     return workers
+
+
+def load_before_forking() -> None:
+    """What nearly every worker would load or make for itself."""
+    load_all()
+    build_adapters()
+    migrated_file()
+    gc.freeze()
 
 
 def _pieces(items: list[pytest.Item], workers: int) -> Iterator[list[pytest.Item]]:

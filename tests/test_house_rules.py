@@ -29,6 +29,12 @@ def syntax_tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@functools.cache
+def all_nodes(path: Path) -> list[ast.AST]:
+    """All nodes of a file's syntax tree."""
+    return list(ast.walk(syntax_tree(path)))
+
+
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines of a function after its signature and docstring."""
     body = function.body
@@ -62,7 +68,7 @@ def test_functions_stay_under_40_lines():
     long = [
         f"{path.name}:{node.lineno} {node.name} {body_lines(node)}"
         for path in PACKAGE
-        for node in ast.walk(syntax_tree(path))
+        for node in all_nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > 40
     ]
     assert not long
@@ -72,7 +78,7 @@ def test_the_package_has_one_broad_except():
     broad = [
         f"{path.name}:{node.lineno}"
         for path in PACKAGE
-        for node in ast.walk(syntax_tree(path))
+        for node in all_nodes(path)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
     ]
@@ -126,7 +132,7 @@ def test_terminal_output_is_cleaned_in_one_place():
     for path in PACKAGE:
         if path.name in TERMINAL_WRITERS:
             continue
-        calls = [n for n in ast.walk(syntax_tree(path)) if isinstance(n, ast.Call)]
+        calls = [n for n in all_nodes(path) if isinstance(n, ast.Call)]
         calls_found = [name for call in calls if writes_to_terminal(name := ast.unparse(call.func))]
         if len(calls_found) != CONSTANT_OUTPUT.get(str(path.relative_to(ROOT / "newsletter")), 0):
             found[path.name] = calls_found
@@ -145,7 +151,7 @@ def test_template_output_is_cleaned_in_one_place():
     calls = [
         (path.name, call)
         for path in PACKAGE
-        for call in ast.walk(syntax_tree(path))
+        for call in all_nodes(path)
         if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Environment")
     ]
     bare = [n for n, call in calls if "finalize" not in {word.arg for word in call.keywords}]
@@ -169,7 +175,7 @@ def run_time_imports(path: Path) -> set[str]:
         n for n in tree.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
     ]
     only_types = {id(inner) for block in guarded for inner in ast.walk(block)}
-    nodes = [node for node in ast.walk(tree) if id(node) not in only_types]
+    nodes = [node for node in all_nodes(path) if id(node) not in only_types]
     plain = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
     parts = {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
     return {name.split(".")[0] for name in plain | parts}
@@ -186,7 +192,7 @@ def test_sql_is_in_the_store_alone():
 
 def imported_modules(path: Path) -> set[str]:
     """Every module that a file names in an import, for types alone or not."""
-    nodes = list(ast.walk(syntax_tree(path)))
+    nodes = all_nodes(path)
     plain = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
     return plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
 

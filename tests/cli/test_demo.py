@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from lxml import etree, html
 
 from tests.fakes.installation import CommandResult, Installation
 
@@ -41,13 +42,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def links_of(file: Path) -> list[str]:
-    parser = "xml" if file.suffix == ".xml" else "html.parser"
-    soup = BeautifulSoup(file.read_text(encoding="utf-8"), parser)
+    parse = etree.parse if file.suffix == ".xml" else html.parse
     return [
-        tag[name]
-        for tag in soup.select("*")
-        for name in ("href", "src", "action")
-        if tag.has_attr(name)
+        str(value)
+        for tag in parse(str(file)).iter()
+        for name, value in tag.items()
+        if name in {"href", "src", "action"}
     ]
 
 

@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -25,6 +26,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self, TextIO
 
+import newsletter
 from tests.fakes.database import share_compiled_statements
 
 if TYPE_CHECKING:
@@ -32,39 +34,30 @@ if TYPE_CHECKING:
 
 READ_AT_START = {"LC_ALL", "PYTHONUTF8"}
 """An interpreter reads these once: they need one of their own."""
-LOADED = (
-    "newsletter.__main__",
-    "newsletter.cli.run",
-    "newsletter.cli.preview",
-    "newsletter.cli.subscribers",
-    "newsletter.cli.status",
-    "newsletter.cli.doctor",
-    "newsletter.cli.database",
-    "newsletter.web.server",
-    "newsletter.cli.serve",
-    "newsletter.mailers.sendgrid.batch",
-    "newsletter.mailers.sendgrid.suppressions",
-    "newsletter.render.digest_email",
-    "newsletter.jobs.scheduler",
-    "newsletter.scorers.local",
-    "newsletter.web.app",
-    "newsletter.bootstrap",
+VENDORS = (
     "alembic.command",
     "alembic.config",
     "anthropic",
     "apscheduler.schedulers.background",
+    "arxiv",
+    "bibtexparser",
     "cryptography.hazmat.primitives.asymmetric.ec",
     "email_validator",
+    "httpcore2",
     "premailer",
+    "pylatexenc.latex2text",
     "rich.progress",
     "sendgrid",
-    "newsletter.domain.logistic_regression",
     "structlog",
+    "truststore",
     "uvicorn",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.h11_impl",
 )
+"""Libraries that the package imports where it uses them."""
+NOT_LOADED = ("newsletter.jobs.dbos_engine", "newsletter.store.migrations")
 REHEARSED = (
+    "migrate",
     "subscribers import readers.csv --consent rehearsed",
     "subscribers list",
     "run",
@@ -252,10 +245,8 @@ def serve(place: str) -> None:
 def _load() -> None:
     # What is loaded stays: nobody need look it through for garbage, nor copy it for that.
     gc.disable()
-    for name in LOADED:
-        importlib.import_module(name)
+    load_all()
     share_compiled_statements()
-    _compile_templates()
     _rehearse()
     gc.collect()
     gc.freeze()
@@ -263,7 +254,12 @@ def _load() -> None:
     os.environ.pop("OMP_NUM_THREADS", None)
 
 
-def _compile_templates() -> None:
+def load_all() -> None:
+    """Import all of the package and what it imports later, and compile the email templates."""
+    modules = pkgutil.walk_packages(newsletter.__path__, "newsletter.")
+    for name in (*(each.name for each in modules), *VENDORS):
+        if not name.startswith(NOT_LOADED):
+            importlib.import_module(name)
     from newsletter.render.templates import FOLDER, shared_templates
 
     templates = shared_templates()
@@ -276,25 +272,34 @@ def _compile_templates() -> None:
 
 def _rehearse() -> None:
     """Run commands in this process: what a command compiles at first, the forked ones then have."""
+    from tests.fakes.anthropic import FakeAnthropic
+    from tests.fakes.scoring import honest
+
+    before, folder = dict(os.environ), Path.cwd()
+    with FakeAnthropic(honest) as fake:
+        paid = {"ANTHROPIC_API_KEY": "sk-x", "ANTHROPIC_BASE_URL": fake.url}
+        for environment in ({}, paid):
+            with tempfile.TemporaryDirectory(prefix="nl") as name:
+                _run_all(REHEARSED, Path(name), {"NEWSLETTER_SOURCE": "sample", **environment})
+            os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _run_all(commands: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
     from newsletter.__main__ import _run
     from tests.fakes.installation import Installation
 
-    before, folder = dict(os.environ), Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="nl") as name:
-        made = Installation(Path(name), NEWSLETTER_SOURCE="sample")
-        (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
-        (made.folder / "readers.csv").write_text(READERS, encoding="utf-8")
-        made.create_database()
-        os.environ.clear()
-        os.environ.update(made.environment)
-        os.chdir(name)
-        for words in REHEARSED:
-            sys.argv = ["newsletter", *words.split()]
-            with Path(os.devnull).open("w", encoding="utf-8") as out, redirect_stdout(out):
-                assert _run() == 0, f"see above: newsletter {words}"
-        os.chdir(folder)
+    made = Installation(folder, **environment)
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    (folder / "readers.csv").write_text(READERS, encoding="utf-8")
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update(made.environment)
+    os.chdir(folder)
+    for words in commands:
+        sys.argv = ["newsletter", *words.split()]
+        with Path(os.devnull).open("w", encoding="utf-8") as out, redirect_stdout(out):
+            assert _run() == 0, f"see above: newsletter {words}"
 
 
 def _tell_ends(lines: dict[int, socket.socket]) -> None:

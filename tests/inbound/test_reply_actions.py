@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from dataclasses import dataclass, replace
@@ -380,9 +379,11 @@ class Killed(Mailbox):
         return super().send(email)
 
 
-def _process_and_be_killed(url: str) -> None:
-    store = Store(url)
-    process_new(application(store, Killed()), NOW)
+def process_and_be_killed(url: str) -> None:
+    try:
+        process_new(application(Store(url), Killed()), NOW)
+    finally:
+        os._exit(0)
 
 
 @pytest.mark.parametrize(
@@ -395,12 +396,9 @@ def test_killed_between_act_and_answer_the_act_is_once_and_no_answer_comes(
     to = LINKS.reply_address(ada.person.id)
     store_mail(ada.store, raw, "ada@example.org", [to], NOW)
     url = ada.store.url.render_as_string(hide_password=False)
-    process = multiprocessing.get_context("spawn").Process(
-        target=_process_and_be_killed, args=(url,)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    if (child := os.fork()) == 0:
+        process_and_be_killed(url)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
     before = (ada.stars, ada.votes())
     assert before != (replace(ada.person, subscriber_id=ada.person.id), {})
