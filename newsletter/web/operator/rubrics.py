@@ -158,10 +158,11 @@ def replayed(site: Site, rubric: Rubric, slugs: Sequence[str]) -> dict[str, Any]
     app = site.app
     with app.store.read() as tx:
         given = rubric_preview.read_input(tx, rubric, slugs, ())
-        scored = bool(given.days) and rubric_preview.has_scores(tx, app.scorer, rubric, given)
-    if app.scorer.judges and scored:
+    found = None
+    if app.scorer.judges:
         found = rubric_preview.preview_by_model(app.store, app.scorer, rubric, given)
-    else:
+    is_read = found is not None and found.read == found.to_read
+    if found is None or not found.read:
         found = rubric_preview.preview_by_words(rubric, given)
     return {
         "days": [_shown_day(day) for day in found.days],
@@ -170,7 +171,7 @@ def replayed(site: Site, rubric: Rubric, slugs: Sequence[str]) -> dict[str, Any]
         "kept": found.count(Mark.KEPT),
         "by_words": not found.judged,
         "unread": found.to_read - found.read if found.judged else 0,
-        "price": _price(site, rubric, given) if app.scorer.judges else "",
+        "price": "" if is_read or not app.scorer.judges else _price(site, rubric, given),
         "unfetched": given.unfetched,
     }
 

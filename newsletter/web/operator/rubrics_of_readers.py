@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
-SHOWN = 50
+SHOWN = 25
 NO_REASON = "Say why: its reader sees the reason."
 
 
