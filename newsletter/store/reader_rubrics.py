@@ -9,6 +9,7 @@ rubric it is: compare `ReaderRubric.subscriber_id`.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from newsletter.domain.reader_rubrics import (
     new_slug,
     trial_account,
 )
+from newsletter.rubrics.file import RubricError, parse
 from newsletter.store import digests, ledger, suppressions, upsert
 from newsletter.store.tables import (
     reader_rubric,
@@ -87,6 +89,17 @@ def versions(tx: Connection, slug: str) -> list[ReaderRubricVersion]:
         ReaderRubricVersion(row.slug, row.version, row.text, VersionState(row.state), row.saved_at)
         for row in rows
     ]
+
+
+def fingerprints(tx: Connection, slug: str) -> set[str]:
+    """The fingerprints of the saved texts of a rubric, as far as they can be read."""
+    saved = (VersionState.ACTIVE, VersionState.OLD)
+    found = set()
+    for one in versions(tx, slug):
+        if one.state in saved:
+            with suppress(RubricError):
+                found.add(parse(one.text, slug, slug).fingerprint)
+    return found
 
 
 def change_number(tx: Connection) -> int:

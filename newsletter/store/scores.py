@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select
 
 from newsletter.domain.model import Outcome, Score
+from newsletter.domain.reader_rubrics import is_reader_rubric
+from newsletter.store import reader_rubrics
 from newsletter.store.tables import call as calls
 from newsletter.store.tables import paper as papers
 from newsletter.store.tables import score as scores
@@ -125,9 +127,15 @@ def training_papers(
 
 
 def _fingerprints(tx: Connection, account: Account) -> list[str]:
-    """The account's own, and those of the rubric's earlier calls."""
+    """The account's own, and those of the rubric's earlier calls.
+
+    Of a reader rubric also those of its earlier texts: a copy of another rubric has no calls.
+    """
     asked = select(calls.c.fingerprint).where(calls.c.rubric == account.rubric).distinct()
-    return sorted({account.fingerprint, *tx.scalars(asked)})
+    found = {account.fingerprint, *tx.scalars(asked)}
+    if is_reader_rubric(account.rubric):
+        found |= reader_rubrics.fingerprints(tx, account.rubric)
+    return sorted(found)
 
 
 def _key(account: Account, reading: int, paper_id: str) -> dict[str, object]:

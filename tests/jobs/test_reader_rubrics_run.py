@@ -18,6 +18,8 @@ from newsletter.domain.tasks import Task, TaskKind
 from newsletter.jobs.daily import build_digests, handle_task, read_day
 from newsletter.scoring.workload import reader_rubric_limits
 from newsletter.store import digests, ledger, reader_rubrics, search, subscribers
+from newsletter.store.ledger import Account
+from newsletter.store.scores import training_papers
 from newsletter.store.tables import call, delivery, metadata, trouble
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.reader_rubrics import add_reader, catalog_of, save_rubric, text
@@ -242,3 +244,27 @@ def test_a_rubric_that_is_deleted_or_paused_during_the_run_makes_no_digest(
         assert not tx.scalars(select(trouble.c.rubric)).all()
     handled = handle_task(one.app, no_progress, Task(TaskKind.DIGEST, TUESDAY, (gone,)))
     assert (handled.problem, handled.digest) == ("", None), "a task of another process, late"
+
+
+def test_an_edited_copy_keeps_what_the_scores_of_its_first_text_taught(
+    store: Store, tmp_path: Path, fake: FakeAnthropic
+) -> None:
+    one = service(store, tmp_path, fake, "Models")
+    reader = add_reader(store, 1)
+    slug = save_rubric(store, reader, text("Models"))
+    other = save_rubric(store, reader, text("Galaxies"))
+    one.build_digests()
+    assert slug not in spent(store), "a copy of a rubric asks nothing of its own"
+    read = made(store, slug).coverage.scanned
+    for name in (slug, other):
+        with store.begin() as tx:
+            reader_rubrics.save_draft(tx, name, text("Mine"), one.now)
+            version = reader_rubrics.submit(tx, name, one.now)
+            assert version is not None
+            reader_rubrics.confirm(tx, name, version, one.now)
+    one.app.rubrics.reread()  # type: ignore[attr-defined]
+    edited = one.app.rubrics[slug]
+    for name in (slug, other):
+        account = Account(name, edited.fingerprint, one.app.scorer.name, TUESDAY, "")
+        with store.read() as tx:
+            assert len(training_papers(tx, account, 7, 7, 100)) == read
