@@ -72,6 +72,12 @@ class Tab:
     def type(self, selector: str, text: str) -> None:
         self.run(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
 
+    def attach(self, selector: str, file: Path) -> None:
+        """Choose a file in a field of a form."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
+
     def choose(self, selector: str) -> None:
         """Click on a box of a form."""
         self.run(f"document.querySelector({json.dumps(selector)}).click()")

@@ -212,7 +212,8 @@ def test_claude_reads_once_and_saving_buys_nothing_anew(
             assert rows(web.get(preview(person, slug))) == rows(page)
         assert "Ranked on this server by words" in web.get(preview(person, slug, "?by=words")).words
     with store.read() as tx:
-        booked = tx.execute(select(calls.c.rubric, func.sum(calls.c.cost_nanos))).one()
+        summed = select(calls.c.rubric, func.sum(calls.c.cost_nanos)).group_by(calls.c.rubric)
+        booked = tx.execute(summed).one()
     assert booked == (trial_account(person.subscriber_id), paid)
     rubric = parse(RUBRIC, slug, "draft")
     score(store, site.app.scorer, rubric, THURSDAY, given, limits(), clock=site.app.clock)

@@ -44,6 +44,7 @@ from tests.fakes.pages import (
     paper,
     reader,
 )
+from tests.fakes.rubric_pages import list_day, subjects
 from tests.render.gallery.mails import HOSTILE, states
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def rubric_pages(store: Store) -> dict[str, str]:
         reader_rubrics.save_draft(tx, slug, second, NOW)
         version = reader_rubrics.submit(tx, slug, NOW) or 0
         draft = reader_rubrics.create(tx, person.id, second, NOW, limit=3)
+    list_day(store, FIRST, [*subjects(14), paper("2508.00003", HOSTILE)])
     waits = RubricVersion(person.id, slug, version, NOW + timedelta(days=2))
     used = LINKS.reader_rubric_url(person.id, slug)
     found = {
@@ -127,6 +129,9 @@ def rubric_pages(store: Store) -> dict[str, str]:
         "rubric-used": used,
         "rubric-delete": f"{used}/delete",
         "rubric-confirm": LINKS.confirm_rubric_url(person.id, waits),
+        "rubric-start": LINKS.reader_rubric_url(person.id, "start"),
+        "rubric-rate": LINKS.reader_rubric_url(person.id, "rate") + "?categories=cs.LG",
+        "rubric-preview": LINKS.reader_rubric_url(person.id, draft) + "/preview",
         "rubric-unknown": LINKS.reader_rubric_url(person.id, "own-unknown"),
         "preferences-rubrics": LINKS.preferences_url(person.id),
     }
