@@ -16,6 +16,7 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.rubrics.file import parse
 from newsletter.rubrics.form import form_of_text
 from newsletter.store import reader_rubrics, subscribers, subscriptions
+from newsletter.store.tables import rubric_mail
 from newsletter.web.app import create_app
 from newsletter.web.confirm_rubric import MAX_MAILS, VALID
 from newsletter.web.forms import LARGE_BODY
@@ -349,9 +350,31 @@ def test_a_token_of_nobody_or_of_one_who_left_or_was_erased_opens_nothing(visit:
     assert visit.everything(ada) == before
     with visit.store.begin() as tx:
         subscribers.erase(tx, ada.subscriber_id, NOW)
+        assert tx.execute(rubric_mail.select()).all() == []
     for page in tried(visit, addresses(token, slug, mark)):
         assert page.status == 404
     assert visit.everything(ada)[0] == []
+
+
+def test_a_forwarded_mail_may_look_and_draft_and_never_makes_a_text_count(visit: Visit):
+    """Its preferences link opens everything but the button in the reader's own mailbox."""
+    person = reader(visit.store)
+    slug = visit.saved(person)
+    here = LINKS.reader_rubric_url(person.id, slug)
+    mails = len(visit.mailbox.mails)
+    theirs = {**FIELDS, "title": "What a stranger wants"}
+    shown = [
+        visit.post(here, action, **theirs)
+        for action in ("check", "draft", "preview", "save", "open-1", "save")
+    ]
+    shown += [visit.get(here), visit.get(LINKS.preferences_url(person.id))]
+    seals = {mail.text.partition("/confirm/")[2].split()[0] for mail in visit.mailbox.mails}
+    for page in shown:
+        assert not any(seal in page.text for seal in seals)
+    active = [one for one in visit.versions(slug) if one.state is VersionState.ACTIVE]
+    assert [form_of_text(one.text).title for one in active] == ["Brown dwarfs"]
+    assert len(visit.mailbox.mails) == mails + 2
+    assert {mail.to_email for mail in visit.mailbox.mails} == {"ada@example.org"}
 
 
 def test_the_mailed_link_confirms_one_version_for_two_hours(visit: Visit):
