@@ -40,8 +40,29 @@ LAUNCH = (
     "os.execv(sys.argv[3], sys.argv[3:])"
 )
 PATIENCE = 60
-KEYS = {"Backspace": 8, "Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}
+KEYS = {
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 """Keys by their name, with their Windows code."""
+TEXTS = {"Enter": "\r"}
+FOCUSED = """(() => {
+  const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
+  const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return {
+    html: e.outerHTML.slice(0, 120),
+    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+    uncovered: !middle || e === middle || e.contains(middle) || middle.contains(e)
+      || box.height > innerHeight || Boolean(e.labels && [...e.labels].includes(middle)),
+  };
+})()"""
+"""Where the focus is, and whether that is to be seen."""
 
 
 class Tab:
@@ -91,12 +112,30 @@ class Tab:
             else:
                 self._key(key)
 
+    def tab_to(self, selector: str, most: int = 150) -> list[dict[str, Any]]:
+        """Press Tab until an element has the focus; every stop on the way."""
+        wanted = f"document.activeElement.matches({json.dumps(selector)})"
+        stops = []
+        for _ in range(most):
+            self._key("Tab")
+            stops.append(self.run(FOCUSED))
+            if self.run(wanted):
+                return stops
+        raise AssertionError((f"Tab never reaches {selector}", [one["html"] for one in stops]))
+
+    def push(self, key: str, *, loads: bool = False) -> None:
+        """Press a key, or type text, where the focus is."""
+        if loads:
+            self._loaded(lambda: self._key(key))
+        else:
+            self._key(key)
+
     def _key(self, key: str) -> None:
         if key not in KEYS:
             self._call("Input.insertText", text=key)
             return
         code = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
-        text = {"text": "\r"} if key == "Enter" else {}
+        text = {"text": TEXTS[key]} if key in TEXTS else {}
         self._call("Input.dispatchKeyEvent", type="keyDown", **code, **text)
         self._call("Input.dispatchKeyEvent", type="keyUp", **code)
 
