@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -242,6 +244,24 @@ def test_a_double_click_decides_once_and_a_stale_form_nothing(
         assert stored(store, person).state is GONE
     else:
         assert mail_state(store, mail) == DeliveryState.PENDING
+
+
+def test_of_two_operators_who_decide_at_once_one_is_told(operator: Operator, store: Store):
+    _, key = leaving(store)
+    other = Operator(operator.web)
+    forms = [
+        (one, hidden_fields(one.get(REVIEW), REPLIES, key) | {"action": action})
+        for one, action in ((operator, "done"), (other, "unsubscribe"))
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        with store.begin() as tx:
+            actions.lock(tx)
+            both = [pool.submit(one.web.post, REPLIES, form, **one.headers) for one, form in forms]
+            time.sleep(0.3)
+            assert not any(one.done() for one in both)
+        answers = [one.result().status for one in both]
+    assert sorted(answers) == [303, 409]
+    assert len(recorded(store)) == 1
 
 
 def test_a_form_without_id_or_of_another_session_is_refused(operator: Operator, store: Store):

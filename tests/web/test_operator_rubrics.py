@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -298,6 +300,27 @@ def test_a_file_that_was_changed_meanwhile_is_not_overwritten_unseen(
     assert again["relevance"] == ["4"]
     assert send(operator, again, action="save").status == 303
     assert "relevance: 4\nnovelty: 7" in read(folder)
+
+
+def test_of_two_operators_who_save_at_once_one_is_told(
+    operator: Operator, store: Store, folder: Path
+):
+    other = Operator(operator.web)
+    mine, theirs = (fields(one.get(EDIT)) | {"action": "save"} for one in (operator, other))
+    mine["novelty"], theirs["relevance"] = ["5"], ["4"]
+    with ThreadPoolExecutor(2) as pool:
+        with store.begin() as tx:
+            actions.lock(tx)
+            both = [pool.submit(send, *one) for one in ((operator, mine), (other, theirs))]
+            time.sleep(0.3)
+            assert not any(one.done() for one in both)
+        answers = [one.result() for one in both]
+    assert sorted(one.status for one in answers) == [303, 409]
+    [told] = [one for one in answers if one.status == 409]
+    assert "The file was changed after you opened it" in told.words
+    assert ("novelty: 5" in read(folder)) == (answers[0].status == 303)
+    assert ("relevance: 4" in read(folder)) == (answers[1].status == 303)
+    assert len(recorded(store)) == 1
 
 
 def test_a_wrong_token_a_missing_id_and_a_get_save_nothing(
