@@ -374,9 +374,12 @@ def _pause(site: Site, reader: Reader, form: Form) -> Response:
 
 def _pause_end(today: date, form: Form) -> date | None:
     """The day that a form names; None for a pause without end. Raises ValueError."""
-    chosen = first(form, "for")
-    if chosen == "date":
-        return parse_pause_end(first(form, "until"), today)
+    chosen, until = first(form, "for"), first(form, "until")
+    if chosen == "date" or (until and not chosen):
+        return parse_pause_end(until, today)
+    if until:
+        message = "choose “Until the day below”, or empty this field"
+        raise ValueError(message)
     days = next((days for days in PAUSES if str(days) == chosen), 0)
     return today + timedelta(days) if days else None
 

@@ -580,7 +580,8 @@ def test_pause_and_resume(site: ServedSite):
             datetime(2025, 12, 13, 23, tzinfo=UTC),
             "Sunday, 14 December 2025",
         ),
-        ({"for": "open", "until": "2025-12-14"}, None, "until you resume"),
+        ({"until": "2025-12-14"}, datetime(2025, 12, 13, 23, tzinfo=UTC), "14 December 2025"),
+        ({"for": "open", "until": ""}, None, "until you resume"),
     ],
 )
 def test_a_pause_ends_at_midnight_of_the_reader(site: ServedSite, fields, until, said: str):
@@ -609,6 +610,17 @@ def test_a_pause_to_no_day_of_the_next_year_changes_nothing(site: ServedSite, un
     assert "choose a day" in page.soup.find(id="fault-until").text
     assert page.soup.find(id="until")["value"] == until
     assert page.soup.find(id="for-date").has_attr("checked")
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
+
+
+@pytest.mark.parametrize("other", ["7", "open"])
+def test_a_day_beside_another_choice_is_asked_about(site: ServedSite, other: str):
+    person = reader(site.store)
+    form = {"action": "pause", "for": other, "until": "2025-12-14"}
+    page = site.web.post(preferences_path(person), form)
+    assert page.status == 422
+    assert "choose “Until the day below”" in page.soup.find(id="fault-until").text
+    assert page.soup.find(id=f"for-{other}").has_attr("checked")
     assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
