@@ -9,9 +9,12 @@ import pytest
 from sqlalchemy import event, update
 
 from newsletter.domain.reader_rubrics import NAME_REFUSED, PausedBy
+from newsletter.domain.shared_settings import differences
+from newsletter.operations.shared_settings import SharedSettings
 from newsletter.rubrics.folder import RubricFolder, faults_of, of_operator, why_missing
 from newsletter.store import reader_rubrics
 from newsletter.store.tables import reader_rubric_version
+from tests.fakes.mail import LINKS, settings
 from tests.fakes.reader_rubrics import add_reader, catalog_of, save_rubric, text
 
 if TYPE_CHECKING:
@@ -104,3 +107,28 @@ def test_a_file_with_the_name_of_a_reader_rubric_is_a_fault(tmp_path: Path) -> N
     folder = RubricFolder(tmp_path)
     assert not folder
     assert NAME_REFUSED in why_missing(folder, "own-abcdefghijkl")
+
+
+def test_processes_compare_the_files_alone(store: Store, catalog: RubricCatalog) -> None:
+    saved(store)
+    catalog.reread()
+    own = SharedSettings(settings(reader_rubrics=3), LINKS, "local/1", catalog)
+    marks = own._fingerprints(bytes(16))
+    assert [name for name in marks if name.startswith("rubric ")] == ["rubric models"]
+    off = SharedSettings(settings(), LINKS, "local/1", catalog)._fingerprints(bytes(16))
+    assert differences(marks, off) == ["NEWSLETTER_READER_RUBRICS"]
+
+
+def test_two_processes_see_the_same(store: Store, catalog: RubricCatalog, tmp_path: Path) -> None:
+    other = catalog_of(store, tmp_path / "rubrics")
+    slug = saved(store)
+    for process in (catalog, other):
+        process.reread()
+    assert dict(other) == dict(catalog)
+    with store.begin() as tx:
+        reader_rubrics.delete(tx, slug, NOW)
+        saved_again = reader_rubrics.create(tx, ANN, TEXT, NOW, limit=1)
+        reader_rubrics.submit(tx, saved_again, NOW)
+        reader_rubrics.confirm(tx, saved_again, 1, NOW)
+    other.reread()
+    assert set(other) == {"models", saved_again}

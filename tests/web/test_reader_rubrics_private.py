@@ -9,11 +9,13 @@ import pytest
 
 from newsletter.domain.links import Purpose
 from newsletter.domain.mail import Subscription
+from newsletter.domain.reader_rubrics import PausedBy
 from newsletter.rubrics.folder import of_operator
-from newsletter.store import subscriptions
+from newsletter.store import reader_rubrics, subscriptions
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from tests.fakes.browser import served
+from tests.fakes.operators import HEADER, Person
 from tests.fakes.pages import LINKS, NOW, TUESDAY, application, issue, paper
 from tests.fakes.reader_rubrics import add_reader, catalog_of, save_rubric, text
 
@@ -35,7 +37,7 @@ def own(store: Store, tmp_path: Path) -> Iterator[tuple[Browser, Rubric]]:
     catalog = catalog_of(store, tmp_path / "rubrics", "Models")
     issue(store, catalog["models"], TUESDAY, [paper("2509.00001", "Plain paper")])
     issue(store, catalog[slug], TUESDAY, [paper("2509.00002", "Hidden paper"), paper("2509.00003")])
-    app = replace(application(store, reader_rubrics=3), rubrics=catalog)
+    app = replace(application(store, reader_rubrics=3, operator_header=HEADER), rubrics=catalog)
     with served(create_app(Site(app))) as browser:
         yield browser, catalog[slug]
 
@@ -86,6 +88,24 @@ def test_only_its_reader_can_subscribe(own: tuple[Browser, Rubric], store: Store
         assert TITLE not in web.post(path, form).text
     with store.read() as tx:
         assert [one.rubric for one in subscriptions.of_subscriber(tx, "e" * 32)] == ["models"]
+
+
+def test_the_operators_next_run_has_one_row_for_all(
+    own: tuple[Browser, Rubric], store: Store
+) -> None:
+    web, _ = own
+    other, paused = (save_rubric(store, f"{1:032x}", text(title)) for title in ("One", "Two"))
+    with store.begin() as tx:
+        reader_rubrics.pause(tx, paused, PausedBy.OPERATOR, NOW, "dear")
+    for path in ("/operator", "/operator/next-run"):
+        page = Person(web, "ada").get(path)
+        assert page.status == 200
+        for word in (TITLE, "own-", "paused, deleted", other, paused):
+            assert word not in page.words, (path, word)
+    rows = [" ".join(row.get_text(" ").split()) for row in page.soup.select("tbody tr")]
+    assert "Rubrics that readers wrote 2 0 of 2 made" in rows
+    due = [row for row in rows if "Rubrics that readers wrote" in row]
+    assert 2 <= len(due) <= 3, "of this day and the next, not for each rubric"
 
 
 def test_the_operator_has_its_own_rubrics_alone(store: Store, tmp_path: Path) -> None:
