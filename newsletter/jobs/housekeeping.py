@@ -42,6 +42,7 @@ from newsletter.store import (
     subscriptions,
 )
 from newsletter.store.incidents import ALL_RUBRICS, NO_DAY, IncidentKind
+from newsletter.store.operator import actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,6 +144,7 @@ def run_nightly(app: App) -> None:
             delete_old_inbound,
             delete_old_incidents,
             delete_old_tasks,
+            delete_old_actions,
             sync_suppressions,
         ),
     )
@@ -303,6 +305,11 @@ def delete_old_incidents(app: App, now: datetime) -> None:
 
 def delete_old_tasks(app: App, now: datetime) -> None:
     app.engine.delete_old_tasks(now)
+
+
+def delete_old_actions(app: App, now: datetime) -> None:
+    with app.store.begin() as tx:
+        actions.delete_old(tx, now)
 
 
 def sync_suppressions(app: App, now: datetime) -> None:

@@ -113,3 +113,14 @@ def test_undo_happens_once_and_only_while_nothing_else_changed(store):
     with store.read() as tx:
         [left] = actions.newest(tx, 9)
     assert (left.undone_by, left.undone_at) == ("bo", NOW + timedelta(hours=1))
+
+
+def test_the_log_forgets_after_a_year_and_blanks_readers_who_are_no_more(store):
+    person = reader(store)
+    old = replace(PAUSED, id="5" * 32, at=NOW - timedelta(days=366), subscriber_id=person.id)
+    with store.begin() as tx:
+        for one in (old, PAUSED, replace(PAUSED, id="6" * 32, subscriber_id=person.id)):
+            actions.record(tx, one)
+        actions.delete_old(tx, NOW)
+        left = {one.id[0]: one.after for one in actions.newest(tx, 9)}
+    assert left == {"1": {}, "6": PAUSED.after}

@@ -121,7 +121,7 @@ def addresses(person):
             when=THURSDAY,
             token=token,
             kind="bib",
-            id="stars-0-0",
+            id=person.id if path.startswith("/operator/readers/") else "stars-0-0",
             slug="own-abcdefghijkl",
             mark="1",
         )
@@ -136,7 +136,8 @@ def test_no_page_reads_a_whole_large_table(filled):
     person = reader(filled, email="pages@example.org")
     with served(app) as web, StatementLog() as log:
         answers = {web.get(one, **{HEADER: "ada"}).status for one in addresses(person)}
-    assert answers <= {200, 303, 404}
+    # 409: there is nothing to restore of an active reader.
+    assert answers <= {200, 303, 404, 409}
     require_plans_by_index(filled, log)
 
 

@@ -7,18 +7,23 @@ a form that is sent twice is recorded once. `lock` makes operators' changes wait
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
-from newsletter.store.tables import operator_action
+from newsletter.store.tables import operator_action, subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection, RowMapping
+
+
+KEPT = timedelta(days=365)
+"""How long the log keeps an action."""
 
 
 class ActionKind(StrEnum):
@@ -121,6 +126,15 @@ def blank(tx: Connection, subscriber_id: str) -> None:
     """Delete what the log holds of a reader, for their erasure; that something was done stays."""
     of_reader = operator_action.c.subscriber_id == subscriber_id
     tx.execute(update(operator_action).where(of_reader).values(before={}, after={}, result=""))
+
+
+def delete_old(tx: Connection, now: datetime) -> None:
+    """Delete actions of more than a year ago, and blank those about readers who are no more."""
+    tx.execute(delete(operator_action).where(operator_action.c.at < now - KEPT))
+    mine = subscriber.c.id == operator_action.c.subscriber_id
+    is_there = select(subscriber.c.id).where(mine).exists()
+    gone = operator_action.c.subscriber_id.is_not(None) & ~is_there
+    tx.execute(update(operator_action).where(gone).values(before={}, after={}, result=""))
 
 
 def _action(row: RowMapping) -> OperatorAction:
