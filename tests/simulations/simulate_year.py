@@ -28,6 +28,7 @@ from tests.simulations.check_replies import check_answers, check_asked, check_vo
 from tests.simulations.wall_clock import SOON, due_by_clock, wall_clock
 from tests.simulations.year import (
     GRID,
+    OWN,
     PHASE,
     RUBRICS,
     Mail,
@@ -213,7 +214,7 @@ def _check_papers(year: Year, service: Service, found: Findings) -> None:
     made = _made(service)
     began, last = announcement(year.days[0]).start, year.days[-1]
     for slug, days in made.items():
-        categories = RUBRICS[slug]
+        categories = (RUBRICS | OWN)[slug]
         seen = Counter(paper for day in days.values() for paper in day.papers)
         for one in year.timeline.submissions:
             mailing = year.timeline.mailing(one)

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy import insert
+
 from newsletter import bootstrap
 from newsletter.domain.announcements import announcement, following, is_announced
 from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscription
-from newsletter.domain.model import Criterion, Rubric, Score, Usage
+from newsletter.domain.model import Rubric, Score, Usage
 from newsletter.jobs import housekeeping
 from newsletter.jobs.daily import read_day
 from newsletter.jobs.leader import LeaderElection
@@ -25,7 +27,8 @@ from newsletter.jobs.scheduler import DailyScheduler
 from newsletter.render import Rendered
 from newsletter.scorers import CallResponse, ScoredPapers, ScoringCall
 from newsletter.settings import Settings
-from newsletter.store import subscribers, subscriptions
+from newsletter.store import reader_rubrics, subscribers, subscriptions
+from newsletter.store.tables import reader_rubric, reader_rubric_version
 from tests.fakes.arxiv import FakeArxiv, empty_page
 from tests.fakes.arxiv_timeline import (
     ArxivTimeline,
@@ -40,6 +43,8 @@ from tests.simulations.replies import Replies
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from newsletter.domain.mail import Email
     from newsletter.domain.model import Digest
@@ -59,6 +64,8 @@ RUBRICS = {
     "words": ("cs.CL",),
     "numbers": ("math.ST", "cs.LG"),
 }
+OWN = {"own-abcdefghijkl": ("cs.AI", "math.ST")}
+"""A rubric that a reader wrote."""
 CATEGORIES = ("cs.LG", "cs.AI", "cs.CL", "math.ST")
 WHO_REPLY = ("asker", "parter", "voter")
 SUBJECTS = ("Frogs in warm ponds", "Planets on wide orbits")
@@ -343,6 +350,10 @@ class Year:
         self.readers.append(self._waverer())
         self.readers += self._readers_of_two()
         self.readers += self._who_reply()
+        self.readers += [
+            Reader("writer-reads", "words", address="writer"),
+            Reader("writer-writes", *OWN, address="writer"),
+        ]
 
     def _moments(self, every: int) -> list[datetime]:
         noon = datetime.combine(self.first, time(12, 3), UTC)
@@ -466,6 +477,7 @@ class Service:
             mailer="outbox",
             outbox_dir=folder / "outbox",
             rubrics_dir=folder / "rubrics",
+            reader_rubrics=1,
             from_email="digest@example.org",
         )
         (folder / "rubrics").mkdir(exist_ok=True)
@@ -507,6 +519,8 @@ class Service:
             if known is None:
                 subscriptions.save(tx, given, self.clock())
                 return
+            if reader.rubric in OWN:
+                _save_own(tx, known.subscriber_id, reader.rubric, self.clock())
             added = subscriptions.add(tx, known.subscriber_id, reader.rubric, self.clock())
             subscriptions.set_preferences(tx, added, {"days": reader.days}, self.clock())
 
@@ -555,12 +569,20 @@ class Service:
 
 def _write_rubrics(folder: Path) -> None:
     for slug, categories in RUBRICS.items():
-        rubric = Rubric(slug, slug, categories, (Criterion(1, f"On {slug}", ""),))
-        listed = ", ".join(rubric.categories)
-        head = f"---\ntitle: {slug}\ncategories: [{listed}]\n---\n"
-        (folder / f"{slug}.md").write_text(
-            f"{head}\n## Criteria\n\n1. On {slug}\n", encoding="utf-8"
-        )
+        (folder / f"{slug}.md").write_text(_markdown(slug, categories), encoding="utf-8")
+
+
+def _markdown(slug: str, categories: tuple[str, ...]) -> str:
+    head = f"---\ntitle: {slug}\ncategories: [{', '.join(categories)}]\n---\n"
+    return f"{head}\n## Criteria\n\n1. On {slug}\n"
+
+
+def _save_own(tx: Connection, subscriber_id: str, slug: str, now: datetime) -> None:
+    """As a confirmed link does, with a slug that is the same in every run."""
+    version = {"slug": slug, "version": 1, "text": _markdown(slug, OWN[slug]), "saved_at": now}
+    tx.execute(insert(reader_rubric).values(slug=slug, subscriber_id=subscriber_id, created_at=now))
+    tx.execute(insert(reader_rubric_version).values(**version, state="waiting"))
+    reader_rubrics.confirm(tx, slug, 1, now)
 
 
 @contextmanager
