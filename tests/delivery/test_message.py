@@ -159,3 +159,10 @@ def test_bounce_addresses_need_a_reply_domain_and_can_be_switched_off():
     assert identity.sender_of(settings(**given)).bounce_addresses
     assert not identity.sender_of(settings(**given, smtp_bounce_addresses=False)).bounce_addresses
     assert not identity.sender_of(settings(from_email="a@x.example")).bounce_addresses
+
+
+def test_a_readers_own_rubric_has_a_list_of_its_own_and_is_counted_with_the_others() -> None:
+    to = reader(rubric="own-abcdefghijkl")
+    headers = dict(email(to).headers)
+    assert headers["Feedback-ID"] == "own:digest:arxiv:mail.example.org"
+    assert headers["List-Id"] == "<own-abcdefghijkl.digest.in.example.org>"

@@ -180,6 +180,8 @@ def test_deleting_ends_the_subscription(readers: Store) -> None:
         assert reader_rubrics.confirm(tx, slug, 1, LATER) is Confirmation.GONE
         assert not reader_rubrics.save_draft(tx, slug, "x", LATER)
         left = {one.rubric: one.state for one in subscriptions.of_subscriber(tx, ANN)}
+        [gone] = [one for one in subscriptions.of_subscriber(tx, ANN) if one.rubric == slug]
+        assert not subscriptions.restore(tx, gone.id, "page", LATER), "there is nothing to read"
     assert left == {"models": SubscriberState.ACTIVE, slug: SubscriberState.UNSUBSCRIBED}
 
 
