@@ -207,7 +207,7 @@ def _done(site: Site, writer: Writer, slug: str, done: Confirmation) -> Response
         line = "Nothing was changed by this link. Open the newest mail, or look at your rubric."
         return rubric_notice(site, writer, "A newer text was saved since", line, back=back)
     line = {
-        Confirmation.FIRST: "You get it from the next announcement on, beside your other digests. "
+        Confirmation.FIRST: "You get it from its next issue on, beside your other digests. "
         "Change its days, length and format, or leave another digest, on your preferences page.",
         Confirmation.CHANGED: "The new text counts from the next issue on.",
         Confirmation.REPEATED: "It was saved before. Nothing more was changed.",
