@@ -53,7 +53,7 @@ def with_key(tmp_path: Path, anthropic: FakeAnthropic) -> Installation:
         ANTHROPIC_API_KEY="sk-test",
         ANTHROPIC_BASE_URL=anthropic.url,
     )
-    assert made.newsletter("migrate").status == 0
+    made.create_database()
     return made
 
 

@@ -232,7 +232,7 @@ def test_a_damaged_backup_is_refused(live, tmp_path):
 
 def test_the_commands_save_and_put_back(tmp_path):
     installation = Installation(tmp_path)
-    assert installation.newsletter("migrate").status == 0
+    installation.create_database()
     assert installation.newsletter("db", "backup", "saved.db").status == 0
     done = installation.newsletter("db", "restore", "saved.db")
     assert done.status == 0, done.err
