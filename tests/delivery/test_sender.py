@@ -140,7 +140,7 @@ def test_03_an_ambiguous_answer_is_never_sent_again(scenario: DeliveryScenario, 
         ]
     )
 
-    tally = scenario.send(sendgrid(fake, timeout=0.4), limits=SendLimits(threads=1))
+    tally = scenario.send(sendgrid(fake, timeout=1.5), limits=SendLimits(threads=1))
 
     assert tally == Tally(accepted=1, unknown=3)
     assert scenario.send(sendgrid(fake)) == Tally(accepted=1, unknown=3)

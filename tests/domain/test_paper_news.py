@@ -138,7 +138,7 @@ def test_of_a_withdrawn_or_unknown_paper_nothing_else_is_told():
 
 
 def test_a_very_long_comment_costs_little():
-    start = time.perf_counter()
+    start = time.process_time()
     for hostile in ("accepted as a " * 40_000, "will appear " * 40_000, "published, " * 40_000):
         changed(comment=hostile, journal_ref=hostile, doi="10.1234/" + hostile, title=hostile)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
