@@ -10,14 +10,11 @@ import select
 import shutil
 import signal
 import stat
-import subprocess
-import sys
 import termios
 import time
 from datetime import datetime
 from email import message_from_bytes
 from email.policy import default
-from functools import partial
 from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
@@ -340,17 +337,8 @@ class Terminal:
 
     def __init__(self, newcomer: Newcomer) -> None:
         self.end, inside = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "newsletter", "init"],
-            cwd=newcomer.folder,
-            env={**newcomer.environment, "PYTHONPATH": str(command.ROOT), "TERM": "dumb"},
-            stdin=inside,
-            stdout=inside,
-            stderr=inside,
-            start_new_session=True,
-            # A shell starts background jobs with SIGINT ignored, and children inherit that.
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - takes no lock
-        )
+        environment = {**newcomer.environment, "TERM": "dumb"}
+        self.process = command.begin_on_terminal(["init"], newcomer.folder, environment, inside)
         os.close(inside)
         self.shown = ""
 
@@ -358,10 +346,8 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.end)
+        with self.process:
+            os.close(self.end)
 
     def wait_for(self, text: str) -> None:
         """Read until `text` is shown; the next call reads on behind it."""

@@ -8,9 +8,11 @@ imports and of compiling templates for each of some hundred commands is what thi
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -20,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout, suppress
@@ -129,6 +132,14 @@ def begin(words: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
     return running
 
 
+def begin_on_terminal(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], terminal: int
+) -> RunningCommand:
+    """Start a command that controls this terminal, as a shell does."""
+    line = _ordered(words, folder, environment, (terminal, terminal))
+    return RunningCommand(line, io.StringIO(), io.StringIO())
+
+
 def run(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
 ) -> tuple[int, str, str]:
@@ -186,14 +197,14 @@ def _fork_server() -> str:
 
 def share_fork_server() -> None:
     """Start it now, for this process and those that it forks: `tests/forked_workers.py`."""
-    os.environ[SHARED] = start_fork_server()
+    os.environ[SHARED] = start_fork_server("rehearsed")
 
 
-def start_fork_server() -> str:
+def start_fork_server(*options: str) -> str:
     folder = tempfile.mkdtemp(prefix="nl")
     place = str(Path(folder) / "s")
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.fakes.command", place],
+        [sys.executable, "-m", "tests.fakes.command", place, *options],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -215,7 +226,7 @@ def start_fork_server() -> str:
     return place
 
 
-def serve(place: str) -> None:
+def serve(place: str, *, rehearsed: bool) -> None:
     """Fork for each connection, until standard input closes or a signal ends it."""
     lines: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX) as door:
@@ -224,7 +235,7 @@ def serve(place: str) -> None:
         # Who asks already waits until all is loaded.
         sys.stdout.buffer.write(LISTENING)
         sys.stdout.buffer.flush()
-        _load()
+        _load(rehearsed=rehearsed)
         # A process that ends makes `ended` readable.
         ended, signalled = socket.socketpair()
         signalled.settimeout(0)
@@ -242,12 +253,14 @@ def serve(place: str) -> None:
                 _fork_command(line, lines, (door, ended, signalled))
 
 
-def _load() -> None:
+def _load(*, rehearsed: bool) -> None:
     # What is loaded stays: nobody need look it through for garbage, nor copy it for that.
     gc.disable()
     load_all()
     share_compiled_statements()
-    _rehearse()
+    if rehearsed:
+        # It takes a second: for a test or two that would be longer than the commands.
+        _rehearse()
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -326,7 +339,11 @@ def _fork_command(
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for each in (line, *lines.values(), *own):
             each.close()
-        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), *files)):
+        if os.isatty(files[0]):
+            _control(files[0])
+        else:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, file in enumerate(files, start=1):
             os.dup2(file, number)
             os.close(file)
         _run_command(*json.loads(order))
@@ -334,6 +351,15 @@ def _fork_command(
         line.close()
     for file in files:
         os.close(file)
+
+
+def _control(terminal: int) -> None:
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    os.dup2(terminal, 0)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    # A shell starts background jobs with SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _received(line: socket.socket) -> tuple[bytes, list[int]]:
@@ -367,4 +393,4 @@ def _run_command(words: list[str], folder: str, environment: dict[str, str]) -> 
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], rehearsed="rehearsed" in sys.argv)
