@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from newsletter.domain.rubric_draft import LibraryPaper
+from newsletter.domain.withdrawals import is_withdrawn
 from newsletter.rubrics.library import ABSTRACT_LIMIT
 from newsletter.sources import LooksUpPapers, SourceError
 from newsletter.store import papers, rate_limits
@@ -26,13 +27,15 @@ NOT_ASKABLE = "the source of this service cannot be asked for single papers"
 @dataclass(frozen=True, slots=True)
 class LikedPapers:
     """`papers` have titles. `unknown` are ids that the source does not know, `not_asked` those
-    beyond the day's look-ups, or all that are not stored where there was a `problem`.
+    beyond the day's look-ups, or all that are not stored where there was a `problem`. `withdrawn`
+    ones are left out: their abstracts say little else.
     """
 
     papers: tuple[LibraryPaper, ...] = ()
     unknown: tuple[str, ...] = ()
     not_asked: tuple[str, ...] = ()
     problem: str = ""
+    withdrawn: tuple[str, ...] = ()
 
 
 def library_paper(paper: Paper) -> LibraryPaper:
@@ -74,21 +77,30 @@ def of_reader(
     known = stored(store, ids)
     missing = [one for one in ids if one not in known]
     if not missing:
-        return LikedPapers(completed(found, known))
-    if not isinstance(source, LooksUpPapers):
-        papers = completed(found, known)
-        return LikedPapers(papers, not_asked=tuple(missing), problem=NOT_ASKABLE)
-    asked = _counted(store, missing, subscriber_id, today, most)
+        liked = LikedPapers()
+    elif not isinstance(source, LooksUpPapers):
+        liked = LikedPapers(not_asked=tuple(missing), problem=NOT_ASKABLE)
+    else:
+        liked = _asked(source, missing, _counted(store, missing, subscriber_id, today, most), known)
+    gone = [key for key, paper in known.items() if is_withdrawn(paper)]
+    kept = [one for one in found if one.arxiv_id not in gone]
+    return replace(liked, papers=completed(kept, known), withdrawn=tuple(gone))
+
+
+def _asked(
+    source: LooksUpPapers,
+    missing: Sequence[str],
+    asked: Sequence[str],
+    known: dict[str, Paper],
+) -> LikedPapers:
+    """Ask the source for papers and add them to the `known` ones."""
     try:
         answer = source.look_up_several(asked) if asked else []
     except SourceError as error:
-        return LikedPapers(completed(found, known), not_asked=tuple(missing), problem=str(error))
+        return LikedPapers(not_asked=tuple(missing), problem=str(error))
     known |= {paper.id: paper for paper in answer}
-    return LikedPapers(
-        completed(found, known),
-        unknown=tuple(one for one in asked if one not in known),
-        not_asked=tuple(missing[len(asked) :]),
-    )
+    unknown = tuple(one for one in asked if one not in known)
+    return LikedPapers(unknown=unknown, not_asked=tuple(missing[len(asked) :]))
 
 
 def _counted(

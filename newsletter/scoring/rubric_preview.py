@@ -25,7 +25,7 @@ from newsletter.store.ledger import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import date, datetime, timedelta
 
     from sqlalchemy import Connection
 
@@ -197,14 +197,16 @@ def read_more(
     given: PreviewInput,
     account: str,
     limits: ScoringLimits,
+    reading_time: timedelta,
     *,
     clock: Callable[[], datetime],
 ) -> RubricScores:
     """Score papers of the stored days with the model; stored scores are used again.
 
-    What the reader likes and what their digests picked comes first, then the likeliest papers.
-    Charged to `account` and today: `limits.budget_nanos` is for all that it is charged with today.
-    Raises ScoringFailed.
+    What the reader likes and what their digests picked comes first, then the likeliest papers. No
+    call begins after `reading_time`, counted from when the papers are in order. Charged to
+    `account` and today: `limits.budget_nanos` is for all that it is charged with today. Raises
+    ScoringFailed.
     """
     today = clock().date()
     wanted = given.liked | {key for of_day in given.picked.values() for key in of_day}
@@ -212,7 +214,8 @@ def read_more(
     likeliest = sort_by_likelihood(store, scorer, rubric, today, to_read)
     ordered = sorted(likeliest, key=lambda paper: paper.id not in wanted)
     charged = replace(rubric, slug=account)
-    return score(store, scorer, charged, today, ordered, limits, clock=clock)
+    timed = replace(limits, deadline=clock() + reading_time)
+    return score(store, scorer, charged, today, ordered, timed, clock=clock)
 
 
 def papers_to_read(rubric: Rubric, given: PreviewInput) -> list[Paper]:

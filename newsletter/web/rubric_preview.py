@@ -109,14 +109,20 @@ def _read(site: Site, writer: Writer, draft: Draft) -> str:
     limits = replace(
         reader_limits(site),
         mode="now",
-        deadline=app.clock() + READING_TIME,
         max_attempts=ATTEMPTS,
     )
     account = trial_account(writer.known.subscriber_id)
     before = len(_unread(site, draft))
     try:
         done = rubric_preview.read_more(
-            app.store, app.scorer, draft.rubric, draft.given, account, limits, clock=app.clock
+            app.store,
+            app.scorer,
+            draft.rubric,
+            draft.given,
+            account,
+            limits,
+            READING_TIME,
+            clock=app.clock,
         )
     except (ScoringFailed, Stopped) as error:
         log.warning("the preview of %s was not read to its end: %s", draft.slug, error)

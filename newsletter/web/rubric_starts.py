@@ -212,6 +212,8 @@ def _left_out(library: Library) -> list[str]:
 
 def _not_found(liked: liked_papers.LikedPapers) -> list[str]:
     notes = []
+    if liked.withdrawn:
+        notes.append(f"Withdrawn by the authors, so left out: {_named(liked.withdrawn)}.")
     if liked.unknown:
         notes.append(f"arXiv has no paper {_named(liked.unknown)}.")
     if liked.not_asked and liked.problem:

@@ -6,19 +6,24 @@ import csv
 import io
 import time
 import tracemalloc
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newsletter.domain.model import Paper
 from newsletter.domain.rubric_draft import (
     LibraryPaper,
     draft_locally,
+    likely_categories,
+    representatives,
     rubric_markdown,
 )
 from newsletter.rubrics.file import parse
 from newsletter.rubrics.library import MAX_PAPERS, LibraryError, read_library
 
+DAY = datetime(2025, 9, 23, tzinfo=UTC)
 BIBTEX = r"""
 % a comment
 @string{jmlr = "JMLR"}
@@ -44,6 +49,10 @@ TY  - CONF
 T1  - Another one
 ER  -
 """
+
+
+def paper(paper_id: str, title: str, category: str) -> Paper:
+    return Paper(paper_id, 1, title, ("Ada",), f"{title}.", category, (category,), DAY, DAY)
 
 
 def zotero(*rows: dict[str, str]) -> bytes:
@@ -215,3 +224,30 @@ def test_a_draft_needs_material_and_a_category() -> None:
         draft_locally("  ", [], [], ["cs.LG"])
     with pytest.raises(ValueError, match="category"):
         draft_locally("robots", [], [], [])
+
+
+def test_twelve_papers_stand_for_all_subjects_the_same_every_time() -> None:
+    kinds = {
+        "quantization of weights in few bits": 60,
+        "robots that walk on rough ground with legs": 30,
+        "proteins that fold in water under pressure": 3,
+    }
+    texts = [f"{words}, variant {n}" for words, count in kinds.items() for n in range(count)]
+    chosen = representatives(texts, 12)
+    assert len(chosen) == len(set(chosen)) == 12
+    assert {texts[place].split()[0] for place in chosen} == {"quantization", "robots", "proteins"}
+    assert representatives(texts, 12) == chosen
+    assert representatives(texts[:5], 12) == [0, 1, 2, 3, 4]
+    assert representatives([], 12) == []
+    assert len(representatives(["the same words"] * 30, 12)) <= 12
+
+
+def test_categories_are_those_of_the_most_similar_papers() -> None:
+    stored = [
+        *(paper(f"1.{n}", f"Pruning of network {n}", "cs.LG") for n in range(30)),
+        *(paper(f"2.{n}", f"Walking robot {n}", "cs.RO") for n in range(30)),
+    ]
+    assert likely_categories(["robots that walk, a walking robot"], stored) == ("cs.RO",)
+    assert set(likely_categories(["pruning", "robot"], stored)) == {"cs.LG", "cs.RO"}
+    assert likely_categories(["zebras"], stored) == ()
+    assert likely_categories(["pruning"], []) == ()

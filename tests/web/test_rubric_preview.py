@@ -14,7 +14,7 @@ from newsletter.domain.reader_rubrics import trial_account
 from newsletter.domain.votes import Vote
 from newsletter.rubrics.file import parse
 from newsletter.scoring.run import score
-from newsletter.store import subscriptions, votes
+from newsletter.store import reader_rubrics, subscriptions, votes
 from newsletter.store.tables import call as calls
 from newsletter.store.tables import score as scores
 from newsletter.web.app import create_app
@@ -158,6 +158,27 @@ def test_it_is_compared_with_one_digest_or_all(
     assert "“Stars” picked" in stars.words
     assert given[0].id not in rows(stars) or rows(stars)[given[0].id] == "+ gained"
     assert rows(web.get(preview(person, slug, "?against=secret"))) == all_of_them
+
+
+def test_an_edit_is_compared_with_the_rubric_as_it_is(
+    store: Store, person: Subscription, web: Browser
+) -> None:
+    given = subjects(9)
+    list_day(store, THURSDAY, given)
+    slug = save_draft(store, person)
+    with store.begin() as tx:
+        reader_rubrics.confirm(tx, slug, reader_rubrics.submit(tx, slug, NOW) or 0, NOW)
+        reader_rubrics.save_draft(
+            tx, slug, RUBRIC.replace("Pruning of", "Robots with legs and"), NOW
+        )
+    own = replace(parse(RUBRIC, slug, "own"), title="As it is")
+    issue(store, own, THURSDAY, [given[2], given[5], given[8]])
+    issue(store, MODELS, THURSDAY, [given[1], given[4]])
+    edited = web.get(preview(person, slug))
+    assert "“your own rubric” picked" in edited.words
+    assert "picked for you by As it is" in edited.words
+    assert "by Models" not in edited.words
+    assert "by Models" in web.get(preview(person, slug, "?against=all")).words
 
 
 def test_a_draft_with_faults_is_not_previewed(

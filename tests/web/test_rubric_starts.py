@@ -311,6 +311,7 @@ def test_what_a_file_says_is_data(
 def with_arxiv(store: Store, person: Subscription) -> Iterator[tuple[Browser, FakeArxiv]]:
     del person
     rows = [asdict(paper(f"2401.{n:05d}", f"Pruning study {n}")) for n in range(1, 41)]
+    rows[2] |= {"comment": "This paper has been withdrawn due to an error in Lemma 2"}
     with FakeArxiv(rows) as arxiv:
         known = arxiv_settings().model_copy(
             update={"arxiv_api_url": arxiv.url, "arxiv_delay_seconds": 0.0}
@@ -325,10 +326,11 @@ def test_ids_that_are_not_stored_are_asked_for_in_one_request_twenty_a_day(
     person: Subscription, with_arxiv: tuple[Browser, FakeArxiv]
 ) -> None:
     web, arxiv = with_arxiv
-    pasted = "2401.00001\n2401.00002\n2401.99999\n2509.00003"
+    pasted = "2401.00001\n2401.00003\n2401.99999\n2509.00003"
     page = post_files(web, path_of(person, "start"), {"pasted": pasted})
     assert page.status == 200
     assert "arXiv has no paper 2401.99999" in page.words
+    assert "Withdrawn by the authors, so left out: 2401.00003" in page.words
     assert len(arxiv.requests) == 1
     many = "\n".join(f"2401.{n:05d}" for n in range(1, 201))
     page = post_files(web, path_of(person, "start"), {"pasted": many})
