@@ -7,6 +7,7 @@ from datetime import time, timedelta
 from time import process_time
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import insert, update
 
 from newsletter.domain.mail import WEEKLY, DeliveryState, EventKind, Format, SubscriberState
@@ -173,6 +174,26 @@ def test_pause_resume_and_undo(store: Store, ada: Person, bo: Person):
     undone = ada.shown(ada.undo(resumed))
     assert "The action was undone." in undone.words
     assert stored(store, person).state is PAUSED
+
+
+def test_a_page_shows_only_what_was_done_to_its_reader(store: Store, ada: Person):
+    person, other = reader(store), reader(store, email="b@example.org")
+    page = ada.fill(ada.get(page_of(person)), f"{page_of(person)}/pause")
+    query = page.headers["location"].partition("?")[2]
+    assert "Done:" in ada.get(f"{page_of(person)}?{query}").words
+    assert "Done:" not in ada.get(f"{page_of(other)}?{query}").words
+
+
+def test_without_database_a_form_is_answered_by_503(ada: Person, store: Store):
+    if not store.is_sqlite:
+        pytest.skip("its file is moved away")
+    person = reader(store)
+    fields = form_fields(ada.get(page_of(person)), f"{page_of(person)}/pause")
+    away = store.file.rename(store.file.with_suffix(".away"))
+    assert ada.post(f"{page_of(person)}/pause", fields).status == 503
+    assert ada.post("/operator/log/undo", {**fields, "id": "1" * 32}).status == 503
+    away.rename(store.file)
+    assert ada.post(f"{page_of(person)}/pause", fields).status == 303
 
 
 def test_undo_never_overwrites_what_the_reader_did_since(store: Store, ada: Person):
@@ -359,7 +380,7 @@ NEW = f"{READERS}/new"
 
 
 def test_a_reader_is_added_with_consent_or_asked_by_mail(
-    store: Store, ada: Person, mailbox: Mailbox
+    store: Store, ada: Person, mailbox: Mailbox, clock: Clock
 ):
     wished = {"email": "Grace@example.org", "consent": "signed up at the fair", "days": "mon"}
     page = ada.shown(ada.fill(ada.get(NEW), NEW, rubric=["stars", "models"], **wished))
@@ -380,6 +401,10 @@ def test_a_reader_is_added_with_consent_or_asked_by_mail(
     with store.read() as tx:
         assert subscriptions.find(tx, "new@example.org") is None
     assert ada.get(page_path(page)).status == 404
+    # A double click on Undo, then a look at a page whose reader is no more.
+    assert "The action was undone" in ada.shown(ada.undo(page)).words
+    clock.at += timedelta(minutes=1)
+    assert "undone before" in ada.undo(page).words
 
 
 def page_path(page: Page) -> str:

@@ -122,7 +122,9 @@ def test_a_closed_reply_changes_nothing_else_and_can_be_opened_again(
     assert hidden_fields(back, REPLIES, key)["id"] == key
 
 
-def test_a_sender_is_unsubscribed_and_brought_back_by_undo(operator: Operator, store: Store):
+def test_a_sender_is_unsubscribed_and_brought_back_by_undo(
+    operator: Operator, store: Store, clock: Clock
+):
     person, key = leaving(store)
     page = shown(operator, press(operator, REPLIES, key, "unsubscribe"))
     assert "The sender is unsubscribed from “Stars”" in page.words
@@ -134,6 +136,7 @@ def test_a_sender_is_unsubscribed_and_brought_back_by_undo(operator: Operator, s
     with store.read() as tx:
         assert suppressions.reason_for(tx, person.email) is None
         assert operator_views.count_replies(tx) == 1
+    clock.at += timedelta(minutes=1)
     assert "undone before" in undo(operator, page).words
     assert "It was undone by" in operator.get(f"{REVIEW}?done={action.id}").words
 

@@ -185,7 +185,7 @@ def test_replay_says_what_other_cut_offs_would_have_picked_and_stores_nothing(
 
 
 def test_the_form_saves_a_file_and_undo_brings_the_former_text_back(
-    operator: Operator, store: Store, folder: Path
+    operator: Operator, store: Store, folder: Path, clock: Clock
 ):
     given = fields(operator.get(EDIT))
     answer = send(operator, given, action="save", relevance="5", title="Cold stars")
@@ -204,6 +204,7 @@ def test_the_form_saves_a_file_and_undo_brings_the_former_text_back(
     assert "+ relevance: 5" in changed
     assert undo(operator, page).status == 303
     assert read(folder) == TEXT
+    clock.at += timedelta(minutes=1)
     assert "undone before" in undo(operator, page).words
 
 

@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse
 from newsletter.errors import OperatorError
 from newsletter.operations import undo
 from newsletter.rubrics.changes import differing_lines
+from newsletter.store import StoreError
 from newsletter.store.operator import actions as log
 from newsletter.store.operator.actions import OperatorAction
 from newsletter.web.forms import first
@@ -165,6 +166,8 @@ def perform(site: Site, request: Request, form: Form, change: Change) -> Respons
                 changed = before, _last(tx, change.subject)
         if change.then and not changed:
             change.then(sent.id)
+    except StoreError:
+        raise
     except OperatorError as refused:
         return refusal(site, sent.session, refused_back, str(refused))
     if changed is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
@@ -10,6 +11,7 @@ from starlette.responses import RedirectResponse
 from newsletter.errors import OperatorError
 from newsletter.operations import undo
 from newsletter.operations.undo import UndoOutcome
+from newsletter.store import StoreError
 from newsletter.store.operator import actions as action_log
 from newsletter.store.operator import readers
 from newsletter.web.forms import first
@@ -23,13 +25,18 @@ from newsletter.web.operator.actions import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from newsletter.store.operator.actions import OperatorAction
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
+    from newsletter.web.operator.auth import OperatorSession
 
 SHOWN = 100
+DOUBLE_CLICK = timedelta(seconds=5)
 READER_PAGE = re.compile(r"/readers/[0-9a-f]{32}")
 
 
@@ -69,11 +76,28 @@ def undo_action(site: Site, request: Request, form: Form) -> Response:
         with site.app.store.begin() as tx:
             reversals = undo.reversals_of(site.app.rubrics)
             done = undo.undo(tx, action_id, session.operator, site.app.clock(), reversals)
+        with site.app.store.read() as tx:
+            action = action_log.by_id(tx, action_id)
+            is_there = bool(readers.addresses(tx, [back.rpartition("/")[2]]))
+    except StoreError:
+        raise
     except OperatorError as refused:
         return refusal(site, session, back, str(refused))
-    if done is not UndoOutcome.UNDONE:
+    repeated = done is UndoOutcome.ALREADY and _is_own(action, session, site.app.clock())
+    if done is not UndoOutcome.UNDONE and not repeated:
         return refusal(site, session, back, done.value)
+    if READER_PAGE.fullmatch(back) and not is_there:
+        # The reader was only just added, and is no more.
+        back = "/log"
     return RedirectResponse(f"{site.prefix}/operator{back}?said=undone", 303)
+
+
+def _is_own(action: OperatorAction | None, session: OperatorSession, now: datetime) -> bool:
+    """Whether this operator undid the action a moment ago: the second click of a double click."""
+    undone_at = action.undone_at if action else None
+    if action is None or undone_at is None:
+        return False
+    return action.undone_by == session.operator and now - undone_at < DOUBLE_CLICK
 
 
 def _back(given: str) -> str:

@@ -114,11 +114,7 @@ def reader_page(
     undone: bool = False,
 ) -> Response:
     """The page, or the page with what was typed and its faults."""
-    with site.app.store.read() as tx:
-        facts = readers.facts(tx, opened.id, opened.email, REPLIES)
-        mails = readers.history(tx, opened.id, MAILS)
-        actions = log.of_subscriber(tx, opened.id, ACTIONS)
-        coming = _next_mails(site, tx, opened)
+    known = opened.subscriptions[0]
     return operator_page(
         site,
         session,
@@ -127,25 +123,33 @@ def reader_page(
         status=422 if typed.errors else 200,
         title=opened.email,
         reader=opened,
-        known=opened.subscriptions[0],
+        known=known,
         stamp=stamp(opened.state),
-        done=done,
+        done=done if done and done["subject"] == opened.id else None,
         undone=undone,
         why=STOPPED.get(opened.overall, ""),
         sections=[_section(site, one, typed) for one in opened.subscriptions],
         is_live=bool(live(opened.subscriptions)),
-        values={**_shown(opened.subscriptions[0], ADDRESS_FIELDS), **_typed(typed, "address")},
+        values={**_shown(known, ADDRESS_FIELDS), **_typed(typed, "address")},
         errors=typed.errors if typed.of == "address" else {},
         formats=[each.value for each in Format],
         zones=offered(),
         usual_zone=site.app.settings.timezone,
         usual_hour=f"{site.app.settings.send_at:%H:%M}",
-        facts=facts,
-        mails=mails,
-        coming=coming,
         title_of=site.title_of,
-        actions=[shown_action(each) for each in actions],
+        **_stored(site, opened),
     )
+
+
+def _stored(site: Site, opened: OpenReader) -> dict[str, Any]:
+    """Reasons, mails, actions and next mails of a reader."""
+    with site.app.store.read() as tx:
+        return {
+            "facts": readers.facts(tx, opened.id, opened.email, REPLIES),
+            "mails": readers.history(tx, opened.id, MAILS),
+            "actions": [shown_action(each) for each in log.of_subscriber(tx, opened.id, ACTIONS)],
+            "coming": _next_mails(site, tx, opened),
+        }
 
 
 def _next_mails(site: Site, tx: Connection, opened: OpenReader) -> list[dict[str, Any]]:
