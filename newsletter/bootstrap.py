@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from newsletter.context import App
+from newsletter.context import App, Engine
 from newsletter.delivery import identity
 from newsletter.delivery.identity import links, site_info
 from newsletter.errors import OperatorError
-from newsletter.jobs.dbos_engine import DbosEngine
 from newsletter.jobs.engine import LocalEngine
 from newsletter.mailers import (
     BATCH_MAILERS,
@@ -27,7 +26,6 @@ from newsletter.mailers import (
     OperatorOnlyMailer,
     SuppressionLists,
 )
-from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
 from newsletter.rubrics.catalog import LoadTexts, RubricCatalog
 from newsletter.rubrics.folder import RubricFolder, RubricSource
@@ -39,6 +37,8 @@ from newsletter.store.rate_limits import SharedRequestQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from newsletter.mailers.imap import ImapMailbox
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +102,23 @@ def build_mailer(settings: Settings) -> Mailer:
     return mailer
 
 
+def build_mailbox(settings: Settings) -> ImapMailbox | None:
+    """The mailbox that replies are read from. Commands that need none do not load its libraries."""
+    if not settings.imap_url.get_secret_value():
+        return None
+    from newsletter.mailers.imap import ImapMailbox
+
+    return ImapMailbox(settings)
+
+
+def build_engine(settings: Settings, store: Store) -> Engine:
+    if settings.engine != "dbos":
+        return LocalEngine()
+    from newsletter.jobs.dbos_engine import DbosEngine
+
+    return DbosEngine(store, now)
+
+
 def build_app(settings: Settings, *, create: bool = True) -> App:
     """Build the application context. Raises SettingsError, RubricError or StoreError.
 
@@ -125,11 +142,11 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         rubrics=catalog(settings, folder, store),
         settings=settings,
         clock=now,
-        mailbox=ImapMailbox(settings) if settings.imap_url.get_secret_value() else None,
+        mailbox=build_mailbox(settings),
         suppression_lists=suppression_lists(settings),
         batch_mailer=resolve_name(batch_mailer)(settings) if batch_mailer else None,
         drafter=build_drafter(settings) if settings.reader_rubrics else None,
-        engine=DbosEngine(store, now) if settings.engine == "dbos" else LocalEngine(),
+        engine=build_engine(settings, store),
     )
 
 

@@ -74,7 +74,7 @@ def fault_of(text: str) -> str:
         return _offset_fault(text, offset)
     if ABBREVIATION.fullmatch(name) and name != "UTC" and (meant := _meant(name)):
         return f"{text!r} is an abbreviation; it may mean {_listed(meant)}: write one of these"
-    if text in zones():
+    if text == "UTC" or text in SUGGESTED or text in zones():
         return ""
     by_case = {zone.lower(): zone for zone in offered()}
     near = get_close_matches(text.lower(), by_case, 1, NEAR)

@@ -1,6 +1,7 @@
 """INSERT statements with ON CONFLICT clauses (upserts), for SQLite and PostgreSQL.
 
-SQLAlchemy has them only in its dialects, not in `sqlalchemy.insert`.
+SQLAlchemy has them only in its dialects, not in `sqlalchemy.insert`. A dialect is imported when a
+database of its kind is used: loading that of PostgreSQL takes 10 ms.
 """
 
 from __future__ import annotations
@@ -8,13 +9,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Connection, Table
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -24,7 +24,13 @@ def insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
 
 def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT in the dialect `postgresql` or `sqlite`, for statements that are cached."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert(table)
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+    return sqlite_insert(table)
 
 
 def insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

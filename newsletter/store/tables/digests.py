@@ -14,10 +14,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
-from newsletter.store.tables.types import Moment, metadata
+from newsletter.store.tables.types import Moment, metadata, partial_index
 
 # Covers one announcement (`since` equals `date`), or all from `since` to `date` in one mail.
 digest = Table(
@@ -52,12 +51,7 @@ digest_paper = Table(
     Column("outcome", String(32)),
     Column("reason", Text),
     # Few of the papers that a digest covers are picked: mailed papers are found by it.
-    Index(
-        "ix_digest_paper_picked",
-        "digest_id",
-        sqlite_where=text("picked = 1"),
-        postgresql_where=text("picked"),
-    ),
+    partial_index("ix_digest_paper_picked", "digest_id", where="picked"),
 )
 
 # Full text of every picked paper, for the search; `number` is its position in the digest.

@@ -17,10 +17,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
-    text,
 )
 
-from newsletter.store.tables.types import Moment, metadata
+from newsletter.store.tables.types import Moment, metadata, partial_index
 
 # One request for many readers of one rendering. A retry is a new row with a new batch.
 mail_group = Table(
@@ -74,15 +73,10 @@ delivery = Table(
     # For claims, in this order: without the id each claim would sort all pending mail.
     Index(None, "digest_id", "state", "id"),
     *(
-        Index(None, name, sqlite_where=text(named), postgresql_where=text(named))
-        for name, named in (
-            ("group_id", "group_id IS NOT NULL"),
-            ("message_id", "message_id IS NOT NULL"),
-        )
+        partial_index(None, name, where=f"{name} IS NOT NULL")
+        for name in ("group_id", "message_id")
     ),
 )
-
-HALTED = text("halted != ''")
 
 # The audience of a digest, and why its sending stopped, if it did.
 mailing = Table(
@@ -95,7 +89,7 @@ mailing = Table(
     Column("at", Moment, nullable=False),
     # Set by the operator: neither hard bounces nor first mails stop sending.
     Column("unrestrained", Boolean, nullable=False, default=False, server_default=false()),
-    Index("ix_mailing_halted", "digest_id", sqlite_where=HALTED, postgresql_where=HALTED),
+    partial_index("ix_mailing_halted", "digest_id", where="halted != ''"),
 )
 
 # Provider events. `id` is the hash of the event: a repeated event is one row.

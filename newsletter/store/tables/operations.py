@@ -15,12 +15,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    text,
 )
 
-from newsletter.store.tables.types import Moment, metadata
-
-OPEN = text("cleared_at IS NULL")
+from newsletter.store.tables.types import Moment, metadata, partial_index
 
 # One row each time an alert is raised, from first seen until cleared. `not_before`: its mail may
 # have been sent, and is not retried earlier.
@@ -40,7 +37,7 @@ alert = Table(
     Column("not_before", Moment),
     Column("cleared_at", Moment, index=True),
     # Two processes that raise the same alert at once share one row.
-    Index("uq_alert_open", "key", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
+    partial_index("uq_alert_open", "key", where="cleared_at IS NULL", unique=True),
 )
 
 # Incidents: why the digest of a rubric and date was not made, or lacks papers. An empty rubric

@@ -15,12 +15,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    text,
 )
 
-from newsletter.store.tables.types import Moment, metadata
-
-WAITING = text("state = 'intent'")
+from newsletter.store.tables.types import Moment, metadata, partial_index
 
 # One request that may cost money: committed as `intent` before it is sent, with its raw answer
 # before that is parsed. `store/ledger.py` draws the states.
@@ -50,7 +47,7 @@ call = Table(
     Index(None, "rubric", "date"),
     Index(None, "fingerprint", "scorer", "state"),
     Index(None, "started_at"),
-    Index("ix_call_intent", "owner", sqlite_where=WAITING, postgresql_where=WAITING),
+    partial_index("ix_call_intent", "owner", where="state = 'intent'"),
 )
 
 # What the calls of a month (UTC) cost, unconfirmed ones with their upper bound: a sum over `call`,

@@ -13,10 +13,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
-from newsletter.store.tables.types import Moment, metadata
+from newsletter.store.tables.types import Moment, metadata, partial_index
 
 subscriber = Table(
     "subscriber",
@@ -40,12 +39,7 @@ subscriber = Table(
     # Names of the preferences that the reader set; no import changes them.
     Column("chosen", JSON, nullable=False, default=list, server_default="[]"),
     # For the round that ends pauses.
-    Index(
-        None,
-        "paused_until",
-        sqlite_where=text("paused_until IS NOT NULL"),
-        postgresql_where=text("paused_until IS NOT NULL"),
-    ),
+    partial_index(None, "paused_until", where="paused_until IS NOT NULL"),
 )
 
 # What a subscriber reads. The first subscription of a subscriber has the subscriber's id.

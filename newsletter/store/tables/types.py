@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, MetaData
+from sqlalchemy import DateTime, Dialect, Index, MetaData
 from sqlalchemy.types import TypeDecorator
 
 
@@ -33,3 +33,12 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def partial_index(name: str | None, column: str, *, where: str, unique: bool = False) -> Index:
+    """An index of the rows that meet a condition.
+
+    The migrations create it. The condition is in `info`: as `postgresql_where` and `sqlite_where`
+    it would load the dialects of both databases for each command.
+    """
+    return Index(name, column, unique=unique, info={"where": where})
