@@ -58,6 +58,14 @@ def following(day: date) -> date:
     return day
 
 
+def left_in_month(day: date) -> int:
+    """How many announcements the month of `day` has after it."""
+    count, later = 0, following(day)
+    while (later.year, later.month) == (day.year, day.month):
+        count, later = count + 1, following(later)
+    return count
+
+
 @lru_cache(maxsize=1024)  # Each wake-up asks for the same few days many times.
 def announcement(day: date) -> Announcement:
     """The announcement dated `day`. Raises ValueError on a Saturday or Sunday.

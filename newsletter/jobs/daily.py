@@ -33,7 +33,7 @@ from newsletter.jobs import tasks
 from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
 from newsletter.rubrics.folder import faults_of, reread, why_missing
-from newsletter.scoring.workload import new_listings
+from newsletter.scoring.workload import needed_later, new_listings
 from newsletter.store import (
     StoreError,
     audience,
@@ -284,7 +284,8 @@ def _scoring_phases(app: App, state: DayState) -> list[list[list[Rubric]]]:
     settings, month = app.settings, app.settings.monthly_budget_nanos
     if month is not None and operator and readers:
         with app.store.read() as tx:
-            left = month - ledger.spent_of_month(tx, app.clock())
+            spent = ledger.spent_of_month(tx, app.clock())
+            left = month - spent - needed_later(tx, state.date)
         needed = len(operator) * settings.budget_nanos
         if left < needed + len(readers) * settings.reader_rubric_budget_nanos:
             return [[operator], [readers]]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from newsletter.domain.announcements import left_in_month
 from newsletter.domain.authors import followed_author
 from newsletter.domain.learned_order import LearnedOrder, lacks_less, learn, moved_forward
 from newsletter.domain.model import Digest, Listing, Outcome, Rubric
@@ -175,6 +176,11 @@ def scoring_limits(
     )
 
 
+def needed_later(tx: Connection, day: date) -> int:
+    """What the operator's rubrics usually cost on the announcements left in the month of `day`."""
+    return left_in_month(day) * digests.usual_cost(tx, day)
+
+
 def reader_rubric_limits(
     store: Store,
     settings: Settings,
@@ -185,14 +191,16 @@ def reader_rubric_limits(
 ) -> ScoringLimits:
     """The limits of a reader rubric: a budget of its own, and of the month what is left over.
 
-    The `operator`'s rubrics without a digest of `day` may still need their whole budgets.
+    The `operator`'s rubrics without a digest of `day` may still need their whole budgets, and the
+    rest of the month what they usually cost.
     """
     limits = scoring_limits(settings, stop, wanted_by)
     month = limits.month_budget_nanos
     if month is not None:
         with store.read() as tx:
             needed = ledger.needed_for_day(tx, operator, day, settings.budget_nanos)
-        month = max(0, month - needed)
+            later = needed_later(tx, day)
+        month = max(0, month - needed - later)
     own = settings.reader_rubric_budget_nanos
     return replace(limits, budget_nanos=own, month_budget_nanos=month)
 

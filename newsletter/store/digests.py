@@ -7,9 +7,10 @@ leave it out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from newsletter.domain.digest import HELD_KINDS, StoredDigest
 from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Unscored
 
 _OF_ONE_DATE = digest_table.c.since == digest_table.c.date
+_OF_READERS = digest_table.c.rubric.startswith(PREFIX, autoescape=True)
+USUAL_DAYS = timedelta(days=14)
 FORGOTTEN = "a deleted rubric"
 PAGE = 500
 """Ids per statement: far below the parameter limit of both databases."""
@@ -230,6 +233,15 @@ def announced(tx: Connection, slug: str, day: date) -> int:
     return int(tx.execute(query.where(digest_table.c.date == day, _OF_ONE_DATE)).scalar_one())
 
 
+def usual_cost(tx: Connection, day: date) -> int:
+    """What the operator's rubrics cost together on a day: the mean of two weeks before `day`."""
+    cost = func.sum(digest_table.c.cost_nanos)
+    recent = digest_table.c.date.between(day - USUAL_DAYS, day - timedelta(days=1))
+    query = select(cost).where(recent, _OF_ONE_DATE, ~_OF_READERS).group_by(digest_table.c.date)
+    days = [int(nanos) for nanos in tx.scalars(query)]
+    return sum(days) // len(days) if days else 0
+
+
 def rubrics_with_digest(tx: Connection, day: date) -> set[str]:
     """The rubrics that have their digest of a date."""
     query = select(digest_table.c.rubric).where(digest_table.c.date == day, _OF_ONE_DATE)
@@ -249,7 +261,7 @@ def summaries(
     if slug is not None:
         query = query.where(digest_table.c.rubric == slug)
     if of_operator:
-        query = query.where(~digest_table.c.rubric.startswith(PREFIX, autoescape=True))
+        query = query.where(~_OF_READERS)
     return [_summary(row) for row in tx.execute(query.limit(limit))]
 
 

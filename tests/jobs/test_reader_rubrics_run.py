@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy import text as sql
 
 from newsletter.context import no_progress
+from newsletter.domain.announcements import left_in_month
 from newsletter.domain.model import DayKind, Outcome
 from newsletter.domain.reader_rubrics import PausedBy, is_reader_rubric
 from newsletter.domain.search_query import parse_query
@@ -268,3 +270,21 @@ def test_an_edited_copy_keeps_what_the_scores_of_its_first_text_taught(
         account = Account(name, edited.fingerprint, one.app.scorer.name, TUESDAY, "")
         with store.read() as tx:
             assert len(training_papers(tx, account, 7, 7, 100)) == read
+
+
+def test_the_rest_of_the_month_is_kept_for_what_the_operators_rubrics_usually_cost(
+    store: Store, tmp_path: Path, fake: FakeAnthropic
+) -> None:
+    one = service(store, tmp_path, fake, "Models", monthly_budget_usd=1, budget_usd=0.15)
+    add_reader(store, 1)
+    one.build_digests()
+    cost = spent(store)["models"]
+    assert cost > 0
+    next_day = TUESDAY + timedelta(days=1)
+    with store.read() as tx:
+        assert digests.usual_cost(tx, TUESDAY) == 0, "what a day cost before there was any"
+        assert digests.usual_cost(tx, next_day) == cost
+    limits = reader_rubric_limits(store, one.app.settings, (), next_day, one.app.stop)
+    # Of November 2025 the 20th, the 21st and the 24th to 27th are left.
+    assert left_in_month(next_day) == 6
+    assert limits.month_budget_nanos == DOLLAR - 6 * cost
