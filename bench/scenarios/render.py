@@ -33,7 +33,7 @@ from newsletter.render.mjml import inline, mjml_to_html
 from newsletter.render.paper_html import PaperParts
 from newsletter.render.paper_view import entries
 from newsletter.render.size_budget import TARGET_BYTES, choose_plan, full_plans
-from newsletter.render.templates import FOLDER, INLINE
+from newsletter.render.templates import FOLDER, INLINE, with_values
 from tests.render.gallery.issues import (
     CORPUS,
     NAV,
@@ -89,7 +89,7 @@ def ways() -> dict[str, Callable[[], str]]:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["unbroken"] = unbroken
     source = environment.from_string(templates.mjml("digest"))
-    css = (FOLDER / INLINE).read_text(encoding="utf-8")
+    css = with_values((FOLDER / INLINE).read_text(encoding="utf-8"))
     rendered = renderer.digest(issue, NAV, Format.FULL)
 
     def papers() -> Markup:

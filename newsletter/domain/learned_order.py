@@ -27,7 +27,7 @@ MIN_OF_A_KIND = 2
 """Papers: one to learn from, one to test."""
 MAX_WEIGHT = 2.0
 ENOUGH_VOTES = 20
-POINTS = 8.0
+POINTS = 7.0
 """Points of relevance + novelty that a rank from 0 to 1 is worth, chosen with the measure of trust
 on one half of the days of `bench votes`. The sums of a day's picks have a standard deviation of one
 point."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,32 @@ def template_folder(name: str) -> Path:
     return (installed if installed.is_dir() else package.parent / "templates") / name
 
 
+TOKENS = template_folder("tokens.css")
+DECLARED = re.compile(r"--([\w-]+):\s*([^;]+);")
+USED = re.compile(r"var\(--([\w-]+)\)")
+REM = re.compile(r"(\d*\.?\d+)rem\b")
+PIXELS = 16
+"""Of a rem, where the reader has changed nothing."""
 FOLDER = template_folder("email")
 INLINE = "_base/inline.css"
 MAX_SUBJECT = 150
+
+
+@functools.cache
+def design_tokens() -> dict[str, str]:
+    """The values of `tokens.css` in pixels, by name; those for the dark as `dark-NAME`."""
+    light, _, dark = TOKENS.read_text(encoding="utf-8").partition("@media")
+    found = dict(DECLARED.findall(light))
+    found |= {f"dark-{name}": value for name, value in DECLARED.findall(dark)}
+    return {
+        name: REM.sub(lambda rem: f"{float(rem[1]) * PIXELS:g}px", value)
+        for name, value in found.items()
+    }
+
+
+def with_values(source: str) -> str:
+    """Values in place of `var(--NAME)`, which mail clients do not know. KeyError: no such token."""
+    return USED.sub(lambda used: design_tokens()[used[1]], source)
 
 
 class Templates:
@@ -67,14 +91,14 @@ class Templates:
 
     def mjml(self, name: str) -> str:
         """The complete MJML of one email, with its `{{ }}` tags."""
-        return self._building.get_template(f"{name}/body.mjml").render()
+        return with_values(self._building.get_template(f"{name}/body.mjml").render())
 
     def html(self, name: str, values: dict[str, Any]) -> str:
         return self._html_template(name).render(values)
 
     def _html_template(self, name: str) -> Template:
         if name not in self._html:
-            css = (self._folder / INLINE).read_text(encoding="utf-8")
+            css = with_values((self._folder / INLINE).read_text(encoding="utf-8"))
             self._html[name] = self._filling.from_string(compile_mjml(self.mjml(name), css))
         return self._html[name]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from newsletter.render.paper_view import MAX_TITLE, entries
+from newsletter.render.templates import TOKENS
 from newsletter.render.truncate import one_line
 from newsletter.store import digests, search
 from newsletter.web.context import CACHE_PUBLIC, FOLDER
@@ -105,7 +106,7 @@ def redirect_slash(site: Site, request: Request) -> Response:
 
 @cache
 def _style() -> tuple[bytes, str]:
-    data = (FOLDER / "style.css").read_bytes()
+    data = TOKENS.read_bytes() + (FOLDER / "style.css").read_bytes()
     return data, hashlib.sha256(data).hexdigest()[:16]
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment
 
 from newsletter.domain.formatting import unbroken
 from newsletter.render.mjml import BuildError, compile_mjml, inline, mjml_to_html
-from newsletter.render.templates import FOLDER, INLINE, Templates
+from newsletter.render.templates import FOLDER, INLINE, Templates, with_values
 from tests.render.gallery import issues
 
 CSS = ".lead { color: #123456; }"
@@ -81,7 +81,7 @@ def test_a_fill_equals_mjml_and_premailer_run_on_the_filled_mail(count):
         ("recipient", "since", "unsubscribe_url", "preferences_url", "why_url", "vote_url"), "x"
     )
     values = {**issues.frame_values(count), "prompt": "", "reader": reader}
-    css = (FOLDER / INLINE).read_text(encoding="utf-8")
+    css = with_values((FOLDER / INLINE).read_text(encoding="utf-8"))
     source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     source.filters["unbroken"] = unbroken
     naive = inline(mjml_to_html(source.from_string(templates.mjml("digest")).render(values)), css)

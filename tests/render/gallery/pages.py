@@ -16,6 +16,7 @@ from newsletter.domain.announcements import following
 from newsletter.domain.links import TEST_READER, RubricVersion
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
+from newsletter.render.templates import design_tokens
 from newsletter.rubrics.form import CriterionFields, RubricForm, markdown
 from newsletter.store import (
     Store,
@@ -249,6 +250,25 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     store.close()
 
 
+def tokens_page() -> str:
+    """The design tokens: each colour in light and dark, and the other values."""
+    values = design_tokens()
+    rows = "".join(
+        f"<tr><th>--{name}</th><td style='background:{light}'></td><td>{light}</td>"
+        f"<td style='background:{dark}'></td><td>{dark}</td></tr>"
+        for name, light in values.items()
+        if (dark := values.get(f"dark-{name}"))
+    )
+    others = "".join(
+        f"<tr><th>--{name}</th><td colspan='4'>{escape(value)}</td></tr>"
+        for name, value in values.items()
+        if f"dark-{name}" not in values and not name.startswith("dark-")
+    )
+    head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Design tokens</title>'
+    style = "<style>body{columns:2;font:14px sans-serif}td{width:4.5rem;padding:2px 6px}</style>"
+    return f"{head}{style}<table>{rows}{others}</table>"
+
+
 def write(folder: Path) -> list[str]:
     """Take pictures of every page. Returns problems: too wide, or found by axe-core."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -272,6 +292,10 @@ def write(folder: Path) -> list[str]:
                 (folder / file).write_bytes(tab.picture())
                 shots.append(f'<a href="{file}"><img src="{file}" height="300" alt=""></a>')
             rows.append(f"<h2>{escape(name)}</h2><p>{' '.join(shots)}</p>")
+        (folder / "tokens.html").write_text(tokens_page(), encoding="utf-8")
+        tab.look(1000)
+        tab.open((folder / "tokens.html").resolve().as_uri())
+        (folder / "tokens.png").write_bytes(tab.picture())
     head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Pages</title>'
     (folder / "pages.html").write_text(head + "".join(rows), encoding="utf-8")
     return problems
