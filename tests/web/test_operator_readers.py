@@ -360,6 +360,21 @@ def test_restore_needs_consent_and_frees_the_address_at_the_provider(
     assert ada.get(f"{READERS}/{reader(store, email='b@example.org').id}/restore").status == 409
 
 
+def test_an_active_reader_whose_address_is_suppressed_is_shown_so(store: Store, ada: Person):
+    person = reader(store)
+    with store.begin() as tx:
+        suppressions.suppress(tx, person.email, suppressions.Reason.BOUNCED, "list", NOW)
+    page = ada.get(page_of(person))
+    assert "The address is suppressed (bounced), so nothing is sent to it." in page.words
+    assert "Next mails" not in page.words
+    asked = ada.get(page.soup.find("a", string="Restore")["href"])
+    assert "allow mail to this address again; it is bounced" in asked.words
+    done = ada.shown(ada.fill(asked, f"{page_of(person)}/restore", consent="by phone"))
+    assert "suppressed" not in done.soup.find("main").p.find_next("p").get_text()
+    with store.read() as tx:
+        assert suppressions.reason_for(tx, person.email) is None
+
+
 def test_a_complaint_is_never_restored(store: Store, ada: Person, lists: Lists):
     person = reader(store)
     with store.begin() as tx:
@@ -385,6 +400,8 @@ def test_a_reader_is_added_with_consent_or_asked_by_mail(
     wished = {"email": "Grace@example.org", "consent": "signed up at the fair", "days": "mon"}
     page = ada.shown(ada.fill(ada.get(NEW), NEW, rubric=["stars", "models"], **wished))
     assert "Grace@example.org" in page.words
+    assert "none → none" not in page.words
+    assert "days: none → mon" in page.words
     with store.read() as tx:
         found = subscriptions.of_address(tx, "grace@example.org")
     assert {(one.rubric, one.state, one.days, one.consent) for one in found} == {

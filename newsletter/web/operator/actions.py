@@ -243,7 +243,7 @@ def state_changes(before: State, after: State, of: str = "") -> Iterator[tuple[s
             yield from state_changes(old or {}, new or {}, of if name == "reader" else title)
         elif _is_rows(old or new):
             yield from state_changes(_by_rubric(old), _by_rubric(new), of)
-        else:
+        elif _shown(old) != _shown(new):
             yield title, _shown(old), _shown(new)
 
 

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 HERE = "/test-mail"
 MAX_TEXT = 320
+NO_DIGEST = (
+    "this rubric has no digest yet; a run makes one for its readers, and on the command line "
+    "newsletter test-send makes one at once"
+)
 
 
 class Wanted(NamedTuple):
@@ -84,8 +88,7 @@ def preview(site: Site, request: Request, form: Form) -> Response:
         found = digests.latest(tx, wanted.rubric)
         state = _state(tx, rubric=wanted.rubric)
     if found is None and not wanted.errors:
-        fault = {"rubric": "this rubric has no digest yet; `newsletter test-send` makes one"}
-        wanted = wanted._replace(errors=fault)
+        wanted = wanted._replace(errors={"rubric": NO_DIGEST})
     if found is None or wanted.errors:
         return _page(site, session, wanted)
     email = _email(site, found[1], wanted)
