@@ -173,7 +173,12 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
                 if path != "/"
             ),
             *_posts({path: with_form(_page(site, answer)) for path, answer in FORMS.items()}),
-            *_posts({path: with_upload(_page(site, answer)) for path, answer in UPLOADS.items()}),
+            *_posts(
+                {
+                    path: with_upload(_page(site, answer), partial(rubric_starts.may_upload, site))
+                    for path, answer in UPLOADS.items()
+                }
+            ),
             *_posts(
                 {path: with_large_form(_page(site, answer)) for path, answer in LARGE_FORMS.items()}
             ),

@@ -47,12 +47,14 @@ def with_form(
 
 
 def with_upload(
-    answer: Callable[[Request, Upload], Response],
+    answer: Callable[[Request, Upload], Response], may_upload: Callable[[Request], bool]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """As `with_form`, for a form with a file."""
+    """As `with_form`, for a form with a file. Of whoever may not upload, no body is read."""
     large = asyncio.Semaphore(MAX_LARGE_UPLOADS)
 
     async def endpoint(request: Request) -> Response:
+        if not may_upload(request):
+            return await run_in_threadpool(answer, request, {})
         parts = Parts(request.headers.get("content-type", ""), MAX_UPLOAD)
         size = 0
         async with AsyncExitStack() as stack:

@@ -29,7 +29,7 @@ from newsletter.scoring.rubric_preview import (
 )
 from newsletter.store import reader_rubrics, subscriptions
 from newsletter.web import issue_view
-from newsletter.web.rubric_starts import left_today, price, reader_limits
+from newsletter.web.rubric_starts import price, reader_limits, trial_cost
 from newsletter.web.rubric_writer import (
     Writer,
     current_text,
@@ -222,8 +222,7 @@ def _money(site: Site, writer: Writer, draft: Draft) -> dict[str, Any]:
     app = site.app
     if not app.scorer.judges:
         return {"model": False, "unread": 0, "left": "", "most": "", "spent": ""}
-    budget = app.settings.reader_rubric_budget_nanos
-    left = left_today(site, writer)
+    spent, left = trial_cost(site, writer)
     unread, now = _unread(site, draft), app.clock()
     cost = partial(preview_cost, app.scorer, draft.rubric, now.date(), now=now)
     most = min(left, cost(unread).upper_nanos) if len(unread) <= FEW else left
@@ -233,8 +232,8 @@ def _money(site: Site, writer: Writer, draft: Draft) -> dict[str, Any]:
         "left": price(left),
         "most": price(most),
         "affordable": left >= cost(unread[: app.scorer.sizes[0]]).upper_nanos,
-        "spent": price(budget - left),
-        "budget": price(budget),
+        "spent": price(spent),
+        "budget": price(app.settings.reader_rubric_budget_nanos),
     }
 
 

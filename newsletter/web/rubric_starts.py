@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from newsletter.domain import announcements
 from newsletter.domain.categories import is_known, nearest
 from newsletter.domain.formatting import dollars, plural
+from newsletter.domain.links import Purpose
 from newsletter.domain.reader_rubrics import trial_account
 from newsletter.domain.rubric_draft import MAX_SENTENCE, representatives, rubric_markdown
 from newsletter.inbound.why import MAX_LOOKUPS
@@ -97,6 +98,14 @@ def show_start(site: Site, request: Request) -> Response:
     if writer is None:
         return unknown_link(site)
     return _start_page(site, writer) if may_create(site, writer) else too_many(site, writer)
+
+
+def may_upload(site: Site, request: Request) -> bool:
+    """Whether the token is ours; whose it is, `start` finds out."""
+    token = request.path_params["token"]
+    return bool(
+        site.app.settings.reader_rubrics and site.app.links.read(Purpose.PREFERENCES, token)
+    )
 
 
 def start(site: Site, request: Request, upload: Upload) -> Response:
@@ -318,7 +327,7 @@ def _prices(site: Site, writer: Writer) -> dict[str, Any]:
     app = site.app
     if app.drafter is None:
         return {"price": "", "left": "", "affordable": False}
-    left, most = left_today(site, writer), app.drafter.max_nanos(app.clock())
+    left, most = trial_cost(site, writer).left, app.drafter.max_nanos(app.clock())
     return {"price": dollars(most), "left": price(left), "affordable": most <= left}
 
 
@@ -334,13 +343,23 @@ def reader_limits(site: Site) -> ScoringLimits:
     return reader_rubric_limits(app.store, app.settings, operator, day, app.stop)
 
 
-def left_today(site: Site, writer: Writer) -> int:
-    """What a reader's drafts and previews may still cost today, in nano-dollars."""
-    app = site.app
+class TrialCost(NamedTuple):
+    """What a reader's drafts and previews of today cost, and what is left, in nano-dollars."""
+
+    spent: int
+    left: int
+
+
+def trial_cost(site: Site, writer: Writer) -> TrialCost:
+    app, limits = site.app, reader_limits(site)
+    account, now = trial_account(writer.known.subscriber_id), app.clock()
     with app.store.read() as tx:
-        account = trial_account(writer.known.subscriber_id)
-        spent = ledger.spent(tx, account, app.clock().date())
-    return max(0, app.settings.reader_rubric_budget_nanos - spent)
+        spent = ledger.spent(tx, account, now.date())
+        of_month = ledger.spent_of_month(tx, now)
+    left = limits.budget_nanos - spent
+    if limits.month_budget_nanos is not None:
+        left = min(left, limits.month_budget_nanos - of_month)
+    return TrialCost(spent, max(0, left))
 
 
 def _rating_page(

@@ -261,7 +261,21 @@ def test_a_preview_costs_at_most_the_days_budget_and_says_what_was_not_read(
             save_draft(store, person, RUBRIC.replace("weights", f"weights {number}"))
             web.post(preview(person, slug))
         assert anthropic.bill_nanos <= 3_000_000
-        assert "is spent; it can read on tomorrow" in web.get(preview(person, slug)).words
+        assert "is too little for it to read on" in web.get(preview(person, slug)).words
+
+
+def test_a_month_without_money_is_said_and_asks_nobody(
+    store: Store, person: Subscription, anthropic: FakeAnthropic
+) -> None:
+    list_day(store, THURSDAY, subjects(6))
+    slug = save_draft(store, person)
+    site = site_of(store, anthropic, monthly_budget_usd=Decimal("0.0001"))
+    with served(create_app(site)) as web:
+        for page in (web.get(preview(person, slug)), web.post(preview(person, slug))):
+            assert "is too little for it to read on" in page.words
+            assert page.soup.select("main form button") == []
+        assert "Claude can write no draft today" in web.get(path_of(person, "start")).words
+    assert anthropic.requests == []
 
 
 @pytest.mark.parametrize("fault", [429, 500, 529, 401, "drop before", "html"])

@@ -263,6 +263,16 @@ def test_a_file_above_the_limit_is_refused_before_it_is_sent(
     assert "more than 5 MB" in page
 
 
+def test_no_body_is_read_for_a_token_that_is_not_ours(web: Browser) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)) as connection:
+        connection.putrequest("POST", f"/rubrics/{'a' * 48}/start")
+        connection.putheader("Content-Length", str(4 * 2**20))
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert answer.status == 404
+        answer.close()
+
+
 def test_a_body_of_unknown_length_is_read_to_the_limit(person: Subscription, web: Browser) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)) as connection:
         connection.putrequest("POST", path_of(person, "start"))
