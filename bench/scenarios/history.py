@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,16 +22,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from bench.harness.year import Year, fill, rubric
 from bench.scenarios.daily_run import ROOT, database, write_rubrics
-from newsletter.store import Store
+from newsletter.domain.links import Purpose
+from newsletter.domain.mail import Subscription
+from newsletter.store import Store, subscriptions, votes
 from newsletter.store.search import prepare
+from newsletter.store.tables import digest_paper
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from tests.fakes.browser import served
-from tests.fakes.pages import Clock, application
+from tests.fakes.pages import LINKS, Clock, application
 from tests.fakes.query_plans import StatementLog, full_scans
 
 if TYPE_CHECKING:
@@ -40,6 +44,19 @@ if TYPE_CHECKING:
 
 TIMES = 3
 HEADER = "X-Operator"
+READER, VOTES = "5" * 32, 30
+MAILED = text("""
+INSERT INTO delivery (id, digest_id, subscriber_id, subscription_id, email, state, attempt,
+    failures, reason, fate, mailer, created_at, changed_at)
+SELECT substr(:reader, 1, 24) || (10000000 + id), id, :reader, :reader, 'pages@example.org',
+    'accepted', 1, 0, '', 'delivered', 'sendgrid', at, at
+FROM digest WHERE rubric = 'rubric-0'
+""")
+READERS_PAGES = (
+    *(Purpose.UNSUBSCRIBE, Purpose.PREFERENCES, Purpose.WHY, Purpose.READING_LIST),
+    Purpose.CONFIRM,
+)
+SECRET = re.compile(r"[A-Za-z0-9_-]{40,}")
 KEY = {"ANTHROPIC_API_KEY": "sk-bench", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
 COMMANDS = (
     ("--help", {}),
@@ -84,12 +101,22 @@ def commands(folder: Path, url: str, only: str) -> None:
             print(f"| `{command}`{key} | {used:.2f} | {took:.2f} | {status} |")
 
 
-def addresses(day: str) -> Iterator[str]:
+def addresses(day: str, paper: str) -> Iterator[str]:
+    """The pages of everybody; those of a reader; those of the operator."""
     archive = "/archive/rubric-0"
     yield from ("/", f"{archive}/", f"{archive}/{day[:7]}/", f"{archive}/{day}/")
-    yield from (f"{archive}/feed.xml", f"{archive}/search?q=attention", "/search?q=attention")
-    yield from ('/search?q="language+model"+graph', "/search?q=sparse+quantization&page=3")
-    yield from ("/operator", "/operator/preview/rubric-0", "/operator/preview/rubric-0/mail")
+    yield from (f"{archive}/feed.xml", f"{archive}/search?q=attention", f"{archive}/{day[:7]}.bib")
+    yield from (f"/papers/{paper}", "/search?q=attention", '/search?q="language+model"+graph')
+    yield from ("/search?q=sparse+quantization&page=3", "/search?q=author:li+from:2025-09")
+    yield from ("/search?q=attention&in=near-misses", "/search.bib?q=attention")
+    yield from (f"/{one}/{LINKS.token(one, READER)}" for one in READERS_PAGES)
+    vote, why = (LINKS.token(one, READER) for one in (Purpose.VOTE, Purpose.WHY))
+    yield from (f"/preferences/{LINKS.token(Purpose.PREFERENCES, READER)}/votes",)
+    yield from (f"/vote/{vote}?paper={paper}", f"/why/{why}?paper={paper}")
+    yield from (f"{one}/rubric-0" for one in ("/operator/preview", "/operator/rubrics"))
+    yield from ("/operator", "/operator/preview/rubric-0/mail", "/operator/review")
+    yield from ("/operator/next-run", "/operator/test-mail", "/operator/log", "/operator/rubrics")
+    yield from ("/operator/readers", "/operator/readers?q=reader49", f"/operator/readers/{READER}")
     yield from ("/metrics", "/readyz")
 
 
@@ -99,10 +126,28 @@ def pages(store: Store, year: Year, now: datetime, only: str) -> None:
     known = application(store, clock=clock, operator_header=HEADER)
     app = create_app(Site(replace(known, rubrics=rubrics)))
     print("\n| page | ms of processor | kB | status | whole scans |\n|---|---:|---:|---:|---|")
+    day = year.announced(now)[0]
+    paper = _vote(store, now)
     with served(app) as web:
-        for address in addresses(f"{year.announced(now)[0]}"):
+        for address in addresses(f"{day}", paper):
             if only in address:
                 print(_page(store, web, address))
+
+
+def _vote(store: Store, now: datetime) -> str:
+    """Add a reader of all digests, with votes and a reading list; returns the newest pick."""
+    picks = select(digest_paper.c.paper_id).where(
+        digest_paper.c.rubric == "rubric-0", digest_paper.c.picked
+    )
+    with store.begin() as tx:
+        if subscriptions.by_id(tx, READER) is None:
+            new = Subscription(READER, "pages@example.org", "rubric-0", consent="of the bench")
+            subscriptions.save(tx, new, now)
+            tx.execute(MAILED, {"reader": READER})
+        found = tx.scalars(picks.order_by(digest_paper.c.digest_id.desc()).limit(VOTES)).all()
+        for paper_id in found:
+            votes.save(tx, READER, paper_id, now)
+    return str(found[0])
 
 
 def _page(store: Store, web: Browser, address: str) -> str:
@@ -115,8 +160,8 @@ def _page(store: Store, web: Browser, address: str) -> str:
         began = time.process_time()
         web.get(address, **{HEADER: "ada"})
         used.append(1000 * (time.process_time() - began))
-    shown = f"`{address}` | {min(used):.0f} | {len(page.body) / 1000:.0f} | {page.status}"
-    return f"| {shown} | {'; '.join(found) or 'none'} |"
+    shown = f"`{SECRET.sub('TOKEN', address)}` | {min(used):.0f} | {len(page.body) / 1000:.0f}"
+    return f"| {shown} | {page.status} | {'; '.join(found) or 'none'} |"
 
 
 def main() -> None:

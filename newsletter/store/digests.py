@@ -249,17 +249,24 @@ def rubrics_with_digest(tx: Connection, day: date) -> set[str]:
 
 
 def summaries(
-    tx: Connection, limit: int, slug: str | None = None, *, of_operator: bool = False
+    tx: Connection,
+    limit: int | None,
+    slug: str | None = None,
+    *,
+    day: date | None = None,
+    of_operator: bool = False,
 ) -> list[DigestSummary]:
     """Summaries of the last digests, the newest date first; of all rubrics unless one is named.
 
-    With `of_operator` without those of reader rubrics.
+    With `day` those of that date, with `of_operator` without those of reader rubrics.
     """
     columns = [digest_table.c[name] for name in DigestSummary.__slots__]
     query = select(*columns).where(_OF_ONE_DATE)
     query = query.order_by(digest_table.c.date.desc(), digest_table.c.rubric)
     if slug is not None:
         query = query.where(digest_table.c.rubric == slug)
+    if day is not None:
+        query = query.where(digest_table.c.date == day)
     if of_operator:
         query = query.where(~_OF_READERS)
     return [_summary(row) for row in tx.execute(query.limit(limit))]

@@ -150,6 +150,7 @@ def test_lists_for_status_and_archive(store):
         digests.save(tx, digest(ids=("a", "d"), rubric=other), NOW)
         found = digests.summaries(tx, 2)
         mine = digests.summaries(tx, 10, "models")
+        of_day = digests.summaries(tx, None, day=DAY)
         assert digests.dates(tx, "models") == [DAY, NEXT]
         assert digests.latest(tx, "models") == (found[0].id, digest(NEXT, ids=("c", "d")))
         assert digests.latest(tx, "none") is None
@@ -158,6 +159,7 @@ def test_lists_for_status_and_archive(store):
         assert digests.between(tx, "models", date(2025, 1, 1), date(2025, 1, 31)) == []
     assert [(e.rubric, e.date) for e in found] == [("models", NEXT), ("models", DAY)]
     assert [e.date for e in mine] == [NEXT, DAY]
+    assert [(e.rubric, e.date) for e in of_day] == [("models", DAY), ("zoo", DAY)]
     assert (found[0].picks, found[0].announced, found[0].scanned) == (1, 2, 2)
     assert (found[0].cost_nanos, found[0].kind, found[0].at) == (1101, DayKind.NORMAL, NOW)
 

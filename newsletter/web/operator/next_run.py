@@ -68,7 +68,7 @@ def show(site: Site, request: Request) -> Response:
 def _rubrics(site: Site, tx: Connection, newest: date) -> list[dict[str, Any]]:
     """What became of the newest announcement in each rubric that has readers."""
     counts = subscriptions.count_by_rubric(tx)
-    made = {one.rubric: one for one in digests.summaries(tx, 1000) if one.date == newest}
+    made = {one.rubric: one for one in digests.summaries(tx, None, day=newest)}
     named = [
         {
             "title": site.title_of(slug),
