@@ -17,7 +17,8 @@ from newsletter.domain.links import TEST_READER, RubricVersion
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
 from newsletter.render.templates import design_tokens
-from newsletter.rubrics.form import CriterionFields, RubricForm, markdown
+from newsletter.rubrics.folder import RubricFolder
+from newsletter.rubrics.form import CriterionFields, RubricForm, form_of, markdown
 from newsletter.store import (
     Store,
     digests,
@@ -30,6 +31,7 @@ from newsletter.store import (
 from newsletter.store.operator import actions, reader_state
 from newsletter.store.operator.actions import ActionKind, OperatorAction
 from newsletter.web.app import create_app
+from newsletter.web.context import Site
 from tests.fakes import operator_data
 from tests.fakes.browser import served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
@@ -40,8 +42,8 @@ from tests.fakes.pages import (
     SECRET,
     STARS,
     Clock,
+    application,
     issue,
-    make_site,
     paper,
     reader,
 )
@@ -203,6 +205,15 @@ class BehindProxy:
         await self._app({**scope, "headers": [*scope["headers"], named]}, receive, send)
 
 
+def rubric_files(folder: Path) -> RubricFolder:
+    """A file for each rubric, and one that cannot be read."""
+    folder.mkdir()
+    texts = {rubric.slug: markdown(form_of(rubric)) for rubric in (STARS, MODELS, SECRET)}
+    for slug, text in {**texts, "broken": f"---\ntitle: [x]\n---\n{HOSTILE}\n"}.items():
+        (folder / f"{slug}.md").write_text(text, encoding="utf-8")
+    return RubricFolder(folder)
+
+
 @contextmanager
 def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A served site: its URL, and the path of every page by name."""
@@ -238,13 +249,18 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "operator-review": "/operator/review?said=undone",
         "operator-rubrics": "/operator/rubrics",
         "operator-rubric": "/operator/rubrics/stars",
+        "operator-rubric-broken": "/operator/rubrics/broken",
+        "operator-rubric-edit": "/operator/rubrics/stars/edit",
+        "operator-rubric-edit-text": "/operator/rubrics/broken/edit",
+        "operator-rubric-new": "/operator/new-rubric",
         **operator_pages(store),
         "operator-preview": "/operator/preview/stars",
         "operator-preview-none": "/operator/preview/models",
     }
     pages = {name: url.removeprefix("http://127.0.0.1") for name, url in pages.items()}
     clock = Clock(NOW + timedelta(days=1))
-    site = make_site(store, clock=clock, operator_header=OPERATOR, reader_rubrics=3)
+    app = application(store, clock=clock, operator_header=OPERATOR, reader_rubrics=3)
+    site = Site(dataclasses.replace(app, rubrics=rubric_files(folder / "rubrics")))
     with served(BehindProxy(create_app(site))) as web:
         yield f"http://127.0.0.1:{web.port}", pages
     store.close()
