@@ -24,6 +24,7 @@ from newsletter.domain.reader_rubrics import (
     ReaderRubricState,
     ReaderRubricVersion,
     VersionState,
+    is_reader_rubric,
     new_slug,
     trial_account,
 )
@@ -72,6 +73,11 @@ class TooManyRubrics(Exception):
 def by_slug(tx: Connection, slug: str) -> ReaderRubric | None:
     row = tx.execute(select(reader_rubric).where(reader_rubric.c.slug == slug)).one_or_none()
     return of_row(row) if row else None
+
+
+def is_deleted(tx: Connection, slug: str) -> bool:
+    """Whether this is the slug of a reader rubric that is gone."""
+    return is_reader_rubric(slug) and by_slug(tx, slug) is None
 
 
 def of_reader(tx: Connection, subscriber_id: str) -> list[ReaderRubric]:

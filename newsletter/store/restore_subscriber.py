@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 
 from newsletter.domain.addresses import fingerprint
 from newsletter.domain.mail import SubscriberState, Subscription
-from newsletter.store import signups, subscribers, subscriptions, suppressions
+from newsletter.store import reader_rubrics, signups, subscribers, subscriptions, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import subscriber, subscription, suppression
 
@@ -38,7 +38,8 @@ def left(tx: Connection, email: str, rubrics: Sequence[str] = ()) -> list[Subscr
 
     Of an address that bounced, those that it read.
     """
-    found = subscriptions.of_address(tx, email)
+    all_of = subscriptions.of_address(tx, email)
+    found = [one for one in all_of if not reader_rubrics.is_deleted(tx, one.rubric)]
     if rubrics:
         return [one for one in found if one.rubric in rubrics and one.state in GONE]
     if bounced := [one for one in found if one.state is SubscriberState.BOUNCED]:

@@ -24,7 +24,6 @@ from newsletter.domain.mail import (
     SubscriberState,
     Subscription,
 )
-from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.store import reader_rubrics, subscribers, suppressions
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.subscription_rows import (
@@ -395,9 +394,7 @@ def restore(tx: Connection, subscription_id: str, way: str, now: datetime) -> bo
     known = by_id(tx, subscription_id)
     if known is None or not known.email or tx.scalar(query) is None:
         return False
-    if is_reader_rubric(known.rubric) and reader_rubrics.by_slug(tx, known.rubric) is None:
-        return False
-    if known.state is SubscriberState.COMPLAINED:
+    if known.state is SubscriberState.COMPLAINED or reader_rubrics.is_deleted(tx, known.rubric):
         return False
     if not suppressions.lift(tx, known.email, known.rubric):
         return False

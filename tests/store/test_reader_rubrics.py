@@ -20,7 +20,7 @@ from newsletter.domain.reader_rubrics import (
     trial_account,
 )
 from newsletter.scorers import ScoringCall, ScoringRequest
-from newsletter.store import ledger, reader_rubrics, subscribers, subscriptions
+from newsletter.store import ledger, reader_rubrics, restore_subscriber, subscribers, subscriptions
 from newsletter.store.ledger import Account, Budget
 from newsletter.store.reports.personal_data import stored_about
 from newsletter.store.tables import call as calls
@@ -182,6 +182,7 @@ def test_deleting_ends_the_subscription(readers: Store) -> None:
         left = {one.rubric: one.state for one in subscriptions.of_subscriber(tx, ANN)}
         [gone] = [one for one in subscriptions.of_subscriber(tx, ANN) if one.rubric == slug]
         assert not subscriptions.restore(tx, gone.id, "page", LATER), "there is nothing to read"
+        assert not restore_subscriber.left(tx, gone.email, [slug])
     assert left == {"models": SubscriberState.ACTIVE, slug: SubscriberState.UNSUBSCRIBED}
 
 
