@@ -138,6 +138,8 @@ def test_the_page_says_why_a_reader_gets_mail_or_none(store: Store, ada: Person)
         votes.cast(tx, person.id, "1", Vote.MORE, NOW)
         said = {"delivery_id": str(row["id"]), "reason": "5.1.1 unknown user"}
         events.apply(tx, [Event(EventKind.HARD_BOUNCE, person.email, NOW, **said)], NOW)
+        late = Event(EventKind.SOFT_BOUNCE, person.email, NOW, reason="4.2.2 mailbox full")
+        events.apply(tx, [late], NOW)
     page = ada.get(page_of(person))
     assert "Ada <b>" in page.words
     assert "Bounced. Mail to this address came back." in page.words
@@ -147,6 +149,8 @@ def test_the_page_says_why_a_reader_gets_mail_or_none(store: Store, ada: Person)
     why = page.soup.find(id="why").find_parent("section").get_text(" ")
     assert "the address, suppressed" in " ".join(why.split())
     assert "1 vote;" in why
+    assert "soft bounce 2025-09-25 06:00 UTC : 4.2.2 mailbox full" in " ".join(why.split())
+    assert "4.2.2" not in mails
 
 
 def test_pause_resume_and_undo(store: Store, ada: Person, bo: Person):

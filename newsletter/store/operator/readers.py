@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 ACTIVE, PENDING = SubscriberState.ACTIVE.value, SubscriberState.PENDING.value
+EVENTS = 10
 RANK = case({ACTIVE: 2, PENDING: 1}, value=subscription.c.state, else_=0)
 
 
@@ -108,6 +109,8 @@ class ReaderFacts:
     replies: tuple[ReceivedReply, ...]
     confirmation_mails: int
     confirmation_mailed_at: datetime | None
+    events: tuple[MailEvent, ...]
+    """The newest that name no mail: of the provider's lists, and bounces that came late."""
 
 
 def search(
@@ -285,7 +288,15 @@ def facts(tx: Connection, subscriber_id: str, email: str, replies: int) -> Reade
         tuple(_replies(tx, ids, replies)),
         mails,
         mailed_at,
+        tuple(_events_without_mail(tx, email)),
     )
+
+
+def _events_without_mail(tx: Connection, email: str) -> list[MailEvent]:
+    mine = (event.c.email_hash == fingerprint(email)) & (event.c.delivery_id == "")
+    query = select(event.c.kind, event.c.reason, event.c.at).where(mine)
+    newest = query.order_by(event.c.at.desc(), event.c.id).limit(EVENTS)
+    return [MailEvent(EventKind(kind), *said) for kind, *said in tx.execute(newest)]
 
 
 def _suppressions(tx: Connection, email: str) -> list[StateReason]:
