@@ -356,6 +356,20 @@ def forget_answers(tx: Connection, rubric: str) -> None:
     tx.execute(update(calls).where(mine, calls.c.state == CallState.DONE).values(raw=None))
 
 
+def forget_old_answers(tx: Connection, prefix: str, before: datetime) -> None:
+    """Delete the parsed raw answers of calls that began before then, of rubrics named so."""
+    tx.execute(
+        update(calls)
+        .where(
+            calls.c.started_at < before,
+            calls.c.rubric.startswith(prefix, autoescape=True),
+            calls.c.state == CallState.DONE,
+            calls.c.raw.is_not(None),
+        )
+        .values(raw=None)
+    )
+
+
 def has_open_call(tx: Connection, account: Account, now: datetime) -> bool:
     """Whether another process waits for an answer on this account."""
     found = tx.execute(

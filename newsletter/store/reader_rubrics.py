@@ -297,7 +297,11 @@ def erase(tx: Connection, subscriber_id: str) -> None:
 
 
 def delete_old_drafts(tx: Connection, before: datetime) -> int:
-    """Delete rubrics that were never saved, and not written to since; return how many."""
+    """Delete rubrics that were never saved, and not written to since; return how many.
+
+    What a model wrote for drafts and previews before then is deleted too.
+    """
+    ledger.forget_old_answers(tx, trial_account(""), before)
     last = (
         select(func.max(reader_rubric_version.c.saved_at))
         .where(reader_rubric_version.c.slug == reader_rubric.c.slug)

@@ -236,6 +236,25 @@ def test_a_draft_knows_the_papers_that_it_was_drafted_from(readers: Store) -> No
 def test_erasure_takes_what_the_model_wrote_for_the_reader_and_leaves_its_cost(
     readers: Store,
 ) -> None:
+    paid_drafts(readers)
+    with readers.begin() as tx:
+        subscribers.erase(tx, ANN, LATER)
+    assert raw_answers(readers) == [
+        (trial_account(ANN), None, 200),
+        (trial_account(BOB), b"answer", 200),
+    ]
+
+
+def test_answers_for_drafts_are_deleted_with_old_drafts(readers: Store) -> None:
+    paid_drafts(readers)
+    for before, kept in ((NOW, b"answer"), (LATER, None)):
+        with readers.begin() as tx:
+            reader_rubrics.delete_old_drafts(tx, before)
+        assert {(raw, cost) for _, raw, cost in raw_answers(readers)} == {(kept, 200)}
+
+
+def paid_drafts(readers: Store) -> None:
+    """One answer of a model for each reader."""
     for reader in (ANN, BOB):
         account = Account(trial_account(reader), reader, "m/draft-1", NOW.date(), "here")
         call = ScoringCall(ScoringRequest(RUBRIC, ()), "m", {}, 500, NOW)
@@ -243,10 +262,9 @@ def test_erasure_takes_what_the_model_wrote_for_the_reader_and_leaves_its_cost(
             call_id = ledger.reserve(tx, account, call, Budget(1000), LATER)
             ledger.answered(tx, call_id, b"answer", Usage("m", 3, 1, input_nanos=200), NOW)
             ledger.done(tx, call_id)
-    with readers.begin() as tx:
-        subscribers.erase(tx, ANN, LATER)
-        rows = tx.execute(select(calls.c.rubric, calls.c.raw, calls.c.cost_nanos)).all()
-    assert sorted(rows) == [
-        (trial_account(ANN), None, 200),
-        (trial_account(BOB), b"answer", 200),
-    ]
+
+
+def raw_answers(readers: Store) -> list[tuple[str, bytes | None, int]]:
+    with readers.read() as tx:
+        rows = tx.execute(select(calls.c.rubric, calls.c.raw, calls.c.cost_nanos))
+        return sorted(tuple(row) for row in rows)
