@@ -10,7 +10,7 @@ import io
 import logging
 import re
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
 from newsletter.domain.rubric_draft import LibraryPaper
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 10 * 2**20
 MAX_PAPERS = 500
 """Of one file, in its order: a draft needs no more to know what they have in common."""
-MAX_ENTRIES, MAX_CHARACTERS = 1_000, 1_500_000
+MAX_ENTRIES = 1_000
+"""Of one file, what a parser sees; further entries are counted."""
+MAX_CHARACTERS = 1_500_000
 """Of a BibTeX file, what the parser sees: it needs 30 µs and 1.5 kB for each `@`."""
 TITLE_LIMIT, ABSTRACT_LIMIT, AUTHORS = 400, 4_000, 20
 
@@ -40,7 +42,17 @@ LATEX_BRACES = re.compile(r"[{}]")
 BIBTEX_PLACES = ("eprint", "arxivid", "url", "journal", "doi")
 RIS_PLACES = ("id", "doi", "number", "publisher", "journal_name")
 """Fields in which programs write an arXiv id."""
+ZOTERO_COLUMNS = (
+    "Title",
+    "Abstract Note",
+    "Author",
+    "Extra",
+    "Url",
+    "DOI",
+    "Archive Location",
+)
 RIS_START = re.compile(r"\s*TY {1,2}- ")
+RIS_ENTRY = re.compile(r"^[ \t]*TY {1,2}- ", re.MULTILINE)
 BIBTEX_ENTRY = re.compile(r"@\w+[ \t]*[{(]")
 BIBTEX_LINE = re.compile(rf"^[ \t]*{BIBTEX_ENTRY.pattern}", re.MULTILINE)
 
@@ -98,7 +110,7 @@ def _bibtex(text: str) -> Iterable[LibraryPaper]:
 
     # It logs each entry that it cannot read; these are counted instead.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
-    first, beyond = _first_entries(text)
+    first, beyond = _first_entries(text, BIBTEX_ENTRY, MAX_CHARACTERS)
     for entry in parse_string(first).entries:
         fields = {field.key.lower(): str(field.value) for field in entry.fields}
         yield _paper(
@@ -111,17 +123,18 @@ def _bibtex(text: str) -> Iterable[LibraryPaper]:
     yield from repeat(LibraryPaper(""), beyond)
 
 
-def _first_entries(text: str) -> tuple[str, int]:
+def _first_entries(text: str, entry: re.Pattern[str], most: int) -> tuple[str, int]:
     """The text that is parsed, and how many entries begin after it."""
-    beginnings = [found.start() for found in BIBTEX_ENTRY.finditer(text)]
-    end = min([*beginnings[MAX_ENTRIES : MAX_ENTRIES + 1], MAX_CHARACTERS])
+    beginnings = [found.start() for found in entry.finditer(text)]
+    end = min([*beginnings[MAX_ENTRIES : MAX_ENTRIES + 1], most])
     return text[:end], sum(start >= end for start in beginnings)
 
 
 def _ris(text: str) -> Iterable[LibraryPaper]:
     import rispy
 
-    for entry in rispy.loads(text):
+    first, beyond = _first_entries(text, RIS_ENTRY, len(text))
+    for entry in rispy.loads(first):
         places = [entry.get(name, "") for name in RIS_PLACES]
         yield _paper(
             title=entry.get("title") or entry.get("primary_title") or "",
@@ -129,17 +142,23 @@ def _ris(text: str) -> Iterable[LibraryPaper]:
             authors=entry.get("authors") or entry.get("first_authors") or (),
             places=[*places, *entry.get("urls", ()), entry.get("url", "")],
         )
+    yield from repeat(LibraryPaper(""), beyond)
 
 
 def _zotero(text: str) -> Iterable[LibraryPaper]:
-    for row in csv.DictReader(io.StringIO(text)):
-        cells = {name: cell or "" for name, cell in row.items() if isinstance(name, str)}
+    rows = (row for row in csv.reader(io.StringIO(text)) if row)
+    header = next(rows)
+    columns = [(name, header.index(name)) for name in ZOTERO_COLUMNS if name in header]
+    for row in islice(rows, MAX_ENTRIES):
+        found = {name: row[at] for name, at in columns if at < len(row)}
+        cells = dict.fromkeys(ZOTERO_COLUMNS, "") | found
         yield _paper(
-            title=cells.get("Title", ""),
-            abstract=cells.get("Abstract Note", ""),
-            authors=cells.get("Author", "").split(";"),
-            places=[cells.get(name, "") for name in ("Extra", "Url", "DOI", "Archive Location")],
+            title=cells["Title"],
+            abstract=cells["Abstract Note"],
+            authors=cells["Author"].split(";"),
+            places=[cells[name] for name in ("Extra", "Url", "DOI", "Archive Location")],
         )
+    yield from repeat(LibraryPaper(""), sum(1 for _ in rows))
 
 
 def _ids(text: str) -> Iterable[LibraryPaper]:

@@ -179,6 +179,26 @@ def test_long_runs_take_no_longer_than_other_text(text: str) -> None:
     assert time.process_time() - start < 10
 
 
+@pytest.mark.parametrize(
+    ("head", "row", "count"),
+    [
+        ("Item Type,Title\n", "a,Paper {n}\n", 20_000),
+        ("Item Type,Title" + "," * 1_000 + "\n", "a,Paper {n}\n", 20_000),
+        ("", "TY  - JOUR\nTI  - Paper {n}\nER  - \n", 20_000),
+    ],
+)
+def test_entries_beyond_the_first_thousand_are_counted_and_not_parsed(
+    head: str, row: str, count: int
+) -> None:
+    """Five megabytes of such rows took two minutes."""
+    data = (head + "".join(row.format(n=n % 1_200) for n in range(count))).encode()
+    found = read_library(data)
+    assert (len(found.papers), found.skipped) == (MAX_PAPERS, count - MAX_PAPERS)
+    # Paper 1,000 and later ones are beyond what is parsed, so a title there is not seen.
+    late = head + row.format(n=0) * 1_000 + row.format(n=1)
+    assert [one.title for one in read_library(late.encode()).papers] == ["Paper 0"]
+
+
 def test_deep_braces_and_windows_lines_are_read() -> None:
     deep = "{" * 20_000 + "x" + "}" * 20_000
     [paper] = read_library(f"@misc{{a,\r\n title = {{{deep}}}\r\n}}\r\n".encode()).papers
