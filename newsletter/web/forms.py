@@ -120,9 +120,10 @@ def read_form(content_type: str, body: bytes) -> Form:
 
 
 def _by_name(pairs: list[tuple[str, str]]) -> Form:
+    """By name, without NUL characters: PostgreSQL refuses them as part of a value."""
     fields: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
-        fields[name] = (*fields.get(name, ()), value)
+        fields[name] = (*fields.get(name, ()), value.replace("\0", ""))
     return fields
 
 

@@ -79,9 +79,12 @@ class OperatorSession:
 
 
 def session(site: Site, request: Request) -> OperatorSession | None:
-    """The operator's session, if any. Raises HTTPException 404 if the page is off."""
+    """The operator's session, if any. Raises HTTPException 404 if the page is off, and for an
+    address with a NUL character, which PostgreSQL refuses as a value.
+    """
     password, header = _password(site), site.app.settings.operator_header
-    if not password and not header:
+    asked = (*request.path_params.values(), *request.query_params.values())
+    if (not password and not header) or any("\0" in str(each) for each in asked):
         raise HTTPException(404)
     if header and by_proxy(request) and (named := request.headers.get(header, "").strip()):
         return OperatorSession(f"{header}: {named}", by_cookie=False, operator=named[:MAX_NAME])

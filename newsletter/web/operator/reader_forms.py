@@ -262,6 +262,8 @@ def send_invitation(site: Site, email: str, action_id: str) -> None:
 
 
 def _opened(site: Site, request: Request) -> OpenReader:
+    """The reader of the URL, for an operator alone. Raises HTTPException 403 and 404."""
+    auth.require(site, request)
     with site.app.store.read() as tx:
         return open_reader(tx, request)
 
