@@ -1,4 +1,4 @@
-"""Hostile requests to the operator's pages, and what happens to a form when the world changes."""
+"""Requests to the operator's pages that no page of ours sends."""
 
 from __future__ import annotations
 
