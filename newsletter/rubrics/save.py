@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
@@ -15,7 +16,6 @@ from newsletter.rubrics.file import SLUG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 NEW_FILE_MODE = 0o666
 """Before the umask, as for every file that a program creates."""
@@ -99,7 +99,8 @@ def _path(folder: Path, slug: str) -> Path:
     if not is_file_name(slug):
         message = f"The name {slug!r} is no name of a rubric file"
         raise OperatorError(message)
-    return (folder / f"{slug}.md").resolve()
+    # Not Path.resolve, which raises RuntimeError for a link that leads to itself.
+    return Path(os.path.realpath(folder / f"{slug}.md"))
 
 
 def _write_part(part: Path, path: Path, data: bytes) -> None:

@@ -303,6 +303,33 @@ def test_a_file_that_was_changed_meanwhile_is_not_overwritten_unseen(
     assert "relevance: 4\nnovelty: 7" in read(folder)
 
 
+@pytest.mark.parametrize("action", ["check", "save"])
+def test_what_was_typed_stays_where_the_file_was_deleted_meanwhile(
+    operator: Operator, folder: Path, action: str
+):
+    mine = fields(operator.get(EDIT)) | {"novelty": "5"}
+    (folder / "stars.md").unlink()
+    page = send(operator, mine, action=action)
+    again = fields(page)
+    assert again["novelty"] == ["5"]
+    assert not (folder / "stars.md").exists()
+    if action == "save":
+        assert page.status == 409
+        assert "The file was deleted after you opened it" in page.words
+        assert send(operator, again, action="save").status == 303
+        assert "novelty: 5" in read(folder)
+
+
+def test_a_link_that_leads_to_itself_is_said(operator: Operator, folder: Path):
+    given = fields(operator.get(EDIT)) | {"action": "save", "novelty": "5"}
+    (folder / "stars.md").unlink()
+    (folder / "stars.md").symlink_to("stars.md")
+    for page in (operator.get(EDIT), send(operator, given)):
+        assert page.status == 409
+        assert "stars.md cannot be read" in page.words
+    assert operator.get(STARS_PAGE).status == 200
+
+
 def test_of_two_operators_who_save_at_once_one_is_told(
     operator: Operator, store: Store, folder: Path
 ):

@@ -54,6 +54,9 @@ CHANGED = (
     "The file was changed after you opened it, so nothing was saved. Below is what your text would "
     "change now. Save again to put it in place of the other, or open the page anew to drop yours."
 )
+DELETED = (
+    "The file was deleted after you opened it, so nothing was saved. Save again to write it anew."
+)
 NO_FAULT = "No fault was found. Nothing is saved yet."
 SAME = "The file has this text already. Nothing was changed."
 NAME_FAULT = "Use a-z, 0-9 and '-', at most 64 characters; names that begin with 'own-' are taken."
@@ -138,7 +141,10 @@ def show_new(site: Site, request: Request) -> Response:
 def write(site: Site, request: Request, form: Form) -> Response:
     """Do what a button of the editor says. An unknown button checks the text."""
     session = auth.require_csrf_token(site, request, form)
-    slug = requested_slug(site, request)
+    # Not `requested_slug`: the file may have been deleted while it was edited.
+    slug = request.path_params["rubric"]
+    if not is_file_name(slug):
+        raise HTTPException(404)
     try:
         return _write(site, request, form, session, slug)
     except OperatorError as error:
@@ -194,7 +200,9 @@ def _save(
     def changed_page(now: Any, last: str) -> Response:  # noqa: ANN401 - a state as stored
         mine = entered._replace(stamp=stamp(now))
         answer = EditorAnswer(
-            f"{CHANGED} {last}".strip(), 409, differing_lines(now["text"], entered.text)
+            f"{CHANGED if now['hash'] else DELETED} {last}".strip(),
+            409,
+            differing_lines(now["text"], entered.text),
         )
         return _page(site, session, mine, answer)
 
