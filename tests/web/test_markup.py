@@ -25,8 +25,6 @@ RULES = {
     **dict.fromkeys(("doctype-style", "long-title"), "off"),
     # A repeated name is how a form sends a list.
     "form-dup-name": "off",
-    # A table that scrolls within itself, and can be reached by key.
-    "prefer-native-element": ["error", {"exclude": ["region"]}],
 }
 
 
