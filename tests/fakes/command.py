@@ -17,6 +17,7 @@ import json
 import os
 import pkgutil
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -214,13 +215,13 @@ def start_fork_server(*options: str) -> str:
     assert server.stdout.readline() == LISTENING
 
     def end() -> None:
-        server.terminate()
+        # A command that is rehearsed would answer SIGTERM by itself.
+        server.kill()
         server.wait()
         for handle in (server.stdin, server.stdout):
             if handle:
                 handle.close()
-        Path(place).unlink(missing_ok=True)
-        Path(folder).rmdir()
+        shutil.rmtree(folder)
 
     atexit.register(end)
     return place
@@ -235,7 +236,11 @@ def serve(place: str, *, rehearsed: bool) -> None:
         # Who asks already waits until all is loaded.
         sys.stdout.buffer.write(LISTENING)
         sys.stdout.buffer.flush()
-        _load(rehearsed=rehearsed)
+        _load()
+        if rehearsed:
+            # It takes a second: for a test or two that would be longer than the commands.
+            _rehearse(Path(place).parent)
+        _keep_what_is_loaded()
         # A process that ends makes `ended` readable.
         ended, signalled = socket.socketpair()
         signalled.settimeout(0)
@@ -253,14 +258,14 @@ def serve(place: str, *, rehearsed: bool) -> None:
                 _fork_command(line, lines, (door, ended, signalled))
 
 
-def _load(*, rehearsed: bool) -> None:
-    # What is loaded stays: nobody need look it through for garbage, nor copy it for that.
+def _load() -> None:
     gc.disable()
     load_all()
     share_compiled_statements()
-    if rehearsed:
-        # It takes a second: for a test or two that would be longer than the commands.
-        _rehearse()
+
+
+def _keep_what_is_loaded() -> None:
+    """Nobody need look it through for garbage, nor copy it for that."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -283,7 +288,7 @@ def load_all() -> None:
     templates.macros("digest/pieces.html")
 
 
-def _rehearse() -> None:
+def _rehearse(place: Path) -> None:
     """Run commands in this process: what a command compiles at first, the forked ones then have."""
     from tests.fakes.anthropic import FakeAnthropic
     from tests.fakes.scoring import honest
@@ -292,7 +297,7 @@ def _rehearse() -> None:
     with FakeAnthropic(honest) as fake:
         paid = {"ANTHROPIC_API_KEY": "sk-x", "ANTHROPIC_BASE_URL": fake.url}
         for environment in ({}, paid):
-            with tempfile.TemporaryDirectory(prefix="nl") as name:
+            with tempfile.TemporaryDirectory(dir=place) as name:
                 _run_all(REHEARSED, Path(name), {"NEWSLETTER_SOURCE": "sample", **environment})
             os.chdir(folder)
     os.environ.clear()
