@@ -346,24 +346,31 @@ def stored_answer(tx: Connection, account: Account) -> bytes | None:
 
 
 def forget_answers(tx: Connection, rubric: str) -> None:
-    """Delete the raw answers that were parsed, and their comments; scores and cost stay."""
+    """Delete the raw answers and their comments; scores and cost stay.
+
+    An answer that was not parsed never is: nobody reads it for a rubric that is gone.
+    """
     mine = calls.c.rubric == rubric
     asked = select(calls.c.fingerprint).where(mine).distinct()
     bought = score.c.call_id.in_(select(calls.c.id).where(mine))
     # By the fingerprint, because the scores have no index on the call.
     of_these = score.c.fingerprint.in_(tx.scalars(asked).all()) & bought
     tx.execute(update(score).where(of_these).values(comment=""))
-    tx.execute(update(calls).where(mine, calls.c.state == CallState.DONE).values(raw=None))
+    unparsed = update(calls).where(mine, calls.c.state == CallState.ANSWERED)
+    tx.execute(unparsed.values(state=CallState.DONE))
+    tx.execute(update(calls).where(mine).values(raw=None))
 
 
 def forget_old_answers(tx: Connection, prefix: str, before: datetime) -> None:
-    """Delete the parsed raw answers of calls that began before then, of rubrics named so."""
+    """Delete the raw answers of calls that began before then, of rubrics named so, but for those
+    that may still be parsed.
+    """
     tx.execute(
         update(calls)
         .where(
             calls.c.started_at < before,
             calls.c.rubric.startswith(prefix, autoescape=True),
-            calls.c.state == CallState.DONE,
+            calls.c.state != CallState.ANSWERED,
             calls.c.raw.is_not(None),
         )
         .values(raw=None)

@@ -67,6 +67,10 @@ class TooManyRubrics(Exception):
     """The reader has as many rubrics as NEWSLETTER_READER_RUBRICS allows."""
 
 
+class ReaderErased(Exception):
+    """The reader was erased, perhaps while their draft was made: nothing of theirs is stored."""
+
+
 # Reading
 
 
@@ -160,12 +164,14 @@ def create(
     limit: int,
     liked: Collection[str] = (),
 ) -> str:
-    """A new draft; return its slug. Raises TooManyRubrics for a reader with `limit` rubrics.
+    """A new draft; return its slug. Raises TooManyRubrics for a reader with `limit` rubrics, and
+    ReaderErased.
 
     A reader has one rubric that was never saved: the text of an earlier one is replaced. `liked`
     are the ids of the papers that it was drafted from.
     """
-    _lock_reader(tx, subscriber_id)
+    if not _lock_reader(tx, subscriber_id):
+        raise ReaderErased
     mine = of_reader(tx, subscriber_id)
     unsaved = next((one.slug for one in mine if one.active_version is None), None)
     if unsaved is not None:
@@ -362,8 +368,10 @@ def _locked(tx: Connection, slug: str) -> ReaderRubric | None:
     return of_row(row) if row else None
 
 
-def _lock_reader(tx: Connection, subscriber_id: str) -> None:
-    tx.execute(select(subscriber.c.id).where(subscriber.c.id == subscriber_id).with_for_update())
+def _lock_reader(tx: Connection, subscriber_id: str) -> bool:
+    """Whether the reader is there, and not erased."""
+    mine = select(subscriber.c.email).where(subscriber.c.id == subscriber_id)
+    return bool(tx.scalar(mine.with_for_update()))
 
 
 def _may_be_mailed(tx: Connection, subscriber_id: str) -> bool:

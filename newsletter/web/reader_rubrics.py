@@ -103,9 +103,12 @@ def write_new(site: Site, request: Request, form: Form) -> Response:
     if writer is None:
         return unknown_link(site)
     action, _, slug = first(form, "action").partition("-")
-    if action == "copy":
-        return _copy(site, writer, slug or first(form, "rubric"))
-    return _write(site, writer, "", form)
+    try:
+        if action == "copy":
+            return _copy(site, writer, slug or first(form, "rubric"))
+        return _write(site, writer, "", form)
+    except reader_rubrics.ReaderErased:
+        return unknown_link(site)
 
 
 def show(site: Site, request: Request) -> Response:

@@ -274,6 +274,8 @@ def _drafted(site: Site, writer: Writer, started: Started, *, by_model: bool) ->
             )
         except reader_rubrics.TooManyRubrics:
             return too_many(site, writer)
+        except reader_rubrics.ReaderErased:
+            return unknown_link(site)
     return _drafted_page(site, writer, slug, made, started)
 
 

@@ -28,6 +28,8 @@ from newsletter.store.tables import reader_rubric, reader_rubric_version
 from tests.fakes.scoring import RUBRIC
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from newsletter.store import Store
 
 NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
@@ -245,6 +247,34 @@ def test_erasure_takes_what_the_model_wrote_for_the_reader_and_leaves_its_cost(
     ]
 
 
+def test_erasure_and_deletion_take_answers_that_were_not_parsed_or_not_counted(
+    readers: Store,
+) -> None:
+    """Their process was killed, or the provider gave no usage."""
+    slug = create(readers)
+    for account, usage in (
+        (slug, Usage("m", 3, 1, input_nanos=200)),
+        (trial_account(ANN), None),
+        (trial_account(ANN), Usage("m", 3, 1, input_nanos=200)),
+    ):
+        with readers.begin() as tx:
+            ledger.answered(tx, reserved(tx, account), b"answer", usage, NOW)
+    with readers.begin() as tx:
+        before = ledger.spent_of_month(tx, NOW)
+        subscribers.erase(tx, ANN, LATER)
+        assert ledger.spent_of_month(tx, NOW) == before == 900
+        assert ledger.spent(tx, slug, NOW.date()) == 200
+    assert {raw for _, raw, _ in raw_answers(readers)} == {None}
+
+
+def test_no_draft_is_stored_for_a_reader_who_was_erased_meanwhile(readers: Store) -> None:
+    with readers.begin() as tx:
+        subscribers.erase(tx, ANN, LATER)
+        with pytest.raises(reader_rubrics.ReaderErased):
+            reader_rubrics.create(tx, ANN, "text", LATER, limit=2)
+        assert tx.scalar(select(func.count()).select_from(reader_rubric_version)) == 0
+
+
 def test_answers_for_drafts_are_deleted_with_old_drafts(readers: Store) -> None:
     paid_drafts(readers)
     for before, kept in ((NOW, b"answer"), (LATER, None)):
@@ -256,15 +286,19 @@ def test_answers_for_drafts_are_deleted_with_old_drafts(readers: Store) -> None:
 def paid_drafts(readers: Store) -> None:
     """One answer of a model for each reader."""
     for reader in (ANN, BOB):
-        account = Account(trial_account(reader), reader, "m/draft-1", NOW.date(), "here")
-        call = ScoringCall(ScoringRequest(RUBRIC, ()), "m", {}, 500, NOW)
         with readers.begin() as tx:
-            call_id = ledger.reserve(tx, account, call, Budget(1000), LATER)
+            call_id = reserved(tx, trial_account(reader))
             ledger.answered(tx, call_id, b"answer", Usage("m", 3, 1, input_nanos=200), NOW)
             ledger.done(tx, call_id)
+
+
+def reserved(tx: Connection, name: str) -> str:
+    account = Account(name, name, "m/draft-1", NOW.date(), "here")
+    call = ScoringCall(ScoringRequest(RUBRIC, ()), "m", {}, 500, NOW)
+    return ledger.reserve(tx, account, call, Budget(1000), LATER)
 
 
 def raw_answers(readers: Store) -> list[tuple[str, bytes | None, int]]:
     with readers.read() as tx:
         rows = tx.execute(select(calls.c.rubric, calls.c.raw, calls.c.cost_nanos))
-        return sorted(tuple(row) for row in rows)
+        return sorted((tuple(row) for row in rows), key=str)
