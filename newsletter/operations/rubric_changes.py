@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from newsletter.domain.formatting import plural
 from newsletter.domain.reader_rubrics import PausedBy
 from newsletter.errors import OperatorError
 from newsletter.rubrics import save
-from newsletter.store import reader_rubrics
+from newsletter.store import reader_rubrics, subscriptions
 from newsletter.store.operator.actions import ActionKind
 
 if TYPE_CHECKING:
@@ -32,10 +33,16 @@ class RubricFileReversal:
     def state(self, _tx: Connection, action: OperatorAction) -> Mapping[str, Any]:
         return save.read_text(self._folder, action.subject).state
 
-    def revert(self, _tx: Connection, action: OperatorAction, _now: datetime) -> None:
-        """Raises OperatorError where the folder cannot be written."""
+    def revert(self, tx: Connection, action: OperatorAction, _now: datetime) -> None:
+        """Raises OperatorError where the folder cannot be written, or a new rubric has readers."""
         before = save.RubricText(**action.before)
         if not before.hash:
+            if readers := subscriptions.count_by_rubric(tx).get(action.subject):
+                message = (
+                    f"The new rubric has {plural(readers, 'reader')}, who would get no digest: "
+                    "remove them first, or edit the rubric"
+                )
+                raise OperatorError(message)
             save.delete_file(self._folder, action.subject)
             return
         if hashlib.sha256(before.text.encode()).hexdigest() != before.hash:

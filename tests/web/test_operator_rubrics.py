@@ -20,7 +20,7 @@ from newsletter.rubrics.catalog import RubricCatalog
 from newsletter.rubrics.file import DEFAULT_SCORING, parse
 from newsletter.rubrics.folder import RubricFolder
 from newsletter.rubrics.form import form_of, markdown
-from newsletter.store import Store, leases, papers, reader_rubrics, scores
+from newsletter.store import Store, leases, papers, reader_rubrics, scores, subscriptions
 from newsletter.store.ledger import Account
 from newsletter.store.operator import actions
 from newsletter.store.operator.actions import ActionKind
@@ -388,7 +388,9 @@ def test_a_folder_that_cannot_be_written_is_said_and_what_was_typed_stays(
     assert recorded(store) == []
 
 
-def test_a_new_rubric_is_a_new_file_and_undo_deletes_it(operator: Operator, folder: Path):
+def test_a_new_rubric_is_a_new_file_and_undo_deletes_it(
+    operator: Operator, store: Store, folder: Path
+):
     page = operator.get(NEW)
     given = fields(page, NEW) | {
         "title": "Dwarfs",
@@ -406,6 +408,13 @@ def test_a_new_rubric_is_a_new_file_and_undo_deletes_it(operator: Operator, fold
     made = operator.get(answer.headers["location"])
     assert made.soup.h1.get_text() == "Dwarfs"
     assert parse(read(folder, "dwarfs"), "dwarfs", "x").categories == ("astro-ph.GA",)
+    person = reader(store, rubric="dwarfs")
+    kept = undo(operator, made)
+    assert kept.status == 409
+    assert "The new rubric has 1 reader, who would get no digest" in kept.words
+    assert read(folder, "dwarfs")
+    with store.begin() as tx:
+        subscriptions.leave(tx, person.id, "reply", NOW)
     undo(operator, made)
     assert [one.name for one in folder.iterdir()] == ["stars.md"]
     text = fields(operator.get(f"{NEW}?as=text"), NEW)
