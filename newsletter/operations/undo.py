@@ -116,11 +116,14 @@ def undo(
 
 
 def address_to_free(tx: Connection, action_id: str) -> str:
-    """The address that the provider's lists must not hold when this is undone; empty if none.
+    """The address that the provider's lists must not hold when this is undone; empty if none, or
+    if the reader was changed since: they may have complained.
 
     The provider may have been told that the reader left.
     """
     action = actions.by_id(tx, action_id)
     if action is None or action.kind is not ActionKind.REMOVE_READER or not is_possible(action):
+        return ""
+    if _reader(tx, action) != action.after:
         return ""
     return readers.addresses(tx, [action.subject]).get(action.subject, "")

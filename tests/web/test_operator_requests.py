@@ -1,4 +1,4 @@
-"""Requests to the operator's pages that no page of ours sends."""
+"""Requests to the operator's pages that no page of ours sends, or that come too late."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes.pages import reader
+from newsletter.domain.mail import SubscriberState
+from newsletter.store import subscriptions
+from tests.fakes.pages import NOW, reader
 
 if TYPE_CHECKING:
     from newsletter.store import Store
-    from tests.fakes.operators import Person
+    from tests.fakes.operators import Lists, Person
 
 READERS = "/operator/readers"
 ACTIONS = ("edit", "pause", "resume", "remove", "restore", "invite")
@@ -31,3 +33,16 @@ def test_a_nul_character_is_no_value(store: Store, ada: Person):
     assert {path: ada.get(path).status for path in paths} == dict.fromkeys(paths, 404)
     found = ada.post(READERS, {"text": "a\0da"})
     assert "ada@example.org" in found.words
+
+
+def test_an_undo_that_is_refused_frees_no_address_at_the_provider(
+    store: Store, ada: Person, lists: Lists
+):
+    person = reader(store)
+    page = f"{READERS}/{person.subscriber_id}"
+    removed = ada.shown(ada.fill(ada.get(f"{page}/remove"), f"{page}/remove"))
+    with store.begin() as tx:
+        subscriptions.end_all(tx, person.id, SubscriberState.COMPLAINED, "spam report", NOW)
+    refused = ada.undo(removed)
+    assert refused.status == 409
+    assert lists.freed == []
