@@ -320,6 +320,17 @@ def test_what_was_typed_stays_where_the_file_was_deleted_meanwhile(
         assert "novelty: 5" in read(folder)
 
 
+def test_what_was_typed_stays_after_another_login(operator: Operator, store: Store, folder: Path):
+    typed = fields(operator.get(EDIT)) | {"action": "save", "novelty": "5"}
+    again = Operator(operator.web)
+    page = send(again, typed)
+    assert page.status == 403
+    assert "This form was opened in an earlier login" in page.words
+    assert (read(folder), recorded(store)) == (TEXT, [])
+    assert send(again, fields(page), action="save").status == 303
+    assert "novelty: 5" in read(folder)
+
+
 def test_a_link_that_leads_to_itself_is_said(operator: Operator, folder: Path):
     given = fields(operator.get(EDIT)) | {"action": "save", "novelty": "5"}
     (folder / "stars.md").unlink()
@@ -467,11 +478,11 @@ def test_a_readers_rubric_is_paused_with_a_reason_and_resumed(operator: Operator
 
 
 def sent_with_wrong_token(tab: Tab) -> None:
-    """The form of another session is refused, and the page is opened anew."""
+    """The form of another session saves nothing, and the page is opened anew."""
     tab.choose("#novelty-2")
     tab.type("main input[name=token]", "0" * 64)
     tab.press("button[value=save]")
-    assert "You may not open this page or use this form" in tab.words
+    assert "This form was opened in an earlier login" in tab.words
     tab.open("http://" + tab.run("location.host") + EDIT)
 
 

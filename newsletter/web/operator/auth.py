@@ -100,17 +100,27 @@ def require(site: Site, request: Request) -> OperatorSession:
 
 def require_csrf_token(site: Site, request: Request, form: Form) -> OperatorSession:
     """The session of a form. Raises HTTPException 403 if another site or session sent it."""
+    found = require_own_site(site, request)
+    if not has_csrf_token(site, found, form):
+        raise HTTPException(403)
+    return found
+
+
+def require_own_site(site: Site, request: Request) -> OperatorSession:
+    """The session of a form, whatever its token. Raises HTTPException 403."""
     found = require(site, request)
     if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
         raise HTTPException(403)
-    given, today = first(form, "token"), site.app.clock().date()
-    # The page may have been opened before midnight.
-    days = (today, today - timedelta(days=1))
-    if not any(
-        site.app.links.is_sealed("operator form", f"{found.name} {day}", given) for day in days
-    ):
-        raise HTTPException(403)
     return found
+
+
+def has_csrf_token(site: Site, current: OperatorSession, form: Form) -> bool:
+    """Whether a form was opened in this session, today or yesterday: before midnight, say."""
+    given, today = first(form, "token"), site.app.clock().date()
+    days = (today, today - timedelta(days=1))
+    return any(
+        site.app.links.is_sealed("operator form", f"{current.name} {day}", given) for day in days
+    )
 
 
 def csrf_token(site: Site, current: OperatorSession) -> str:

@@ -57,6 +57,9 @@ CHANGED = (
 DELETED = (
     "The file was deleted after you opened it, so nothing was saved. Save again to write it anew."
 )
+OLD_LOGIN = (
+    "This form was opened in an earlier login or some days ago, so nothing was saved. Save again."
+)
 NO_FAULT = "No fault was found. Nothing is saved yet."
 SAME = "The file has this text already. Nothing was changed."
 NAME_FAULT = "Use a-z, 0-9 and '-', at most 64 characters; names that begin with 'own-' are taken."
@@ -140,7 +143,7 @@ def show_new(site: Site, request: Request) -> Response:
 
 def write(site: Site, request: Request, form: Form) -> Response:
     """Do what a button of the editor says. An unknown button checks the text."""
-    session = auth.require_csrf_token(site, request, form)
+    session = auth.require_own_site(site, request)
     # Not `requested_slug`: the file may have been deleted while it was edited.
     slug = request.path_params["rubric"]
     if not is_file_name(slug):
@@ -152,7 +155,7 @@ def write(site: Site, request: Request, form: Form) -> Response:
 
 
 def write_new(site: Site, request: Request, form: Form) -> Response:
-    session = auth.require_csrf_token(site, request, form)
+    session = auth.require_own_site(site, request)
     return _write(site, request, form, session, "")
 
 
@@ -162,6 +165,9 @@ def _write(
     _folder(site)
     action, name = first(form, "action"), first(form, "name")
     entered = _entered(slug, form)
+    if not auth.has_csrf_token(site, session, form):
+        # A long text is not lost by a login that ended: the page has a token of this one.
+        return _page(site, session, entered, EditorAnswer(OLD_LOGIN, 403, name=name))
     if entered.form and (
         action == "categories" or action.partition("-")[0] in ("add", "up", "down", "remove")
     ):
