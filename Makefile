@@ -52,7 +52,7 @@ lint: $(VENV)/dev.stamp
 unexport PYTHONDONTWRITEBYTECODE
 
 pytest: $(VENV)/dev.stamp
-	$(BIN)/pytest --workers auto --ignore=tests/simulations
+	$(BIN)/pytest -n auto --dist worksteal --ignore=tests/simulations
 
 # The email checks need npm packages and a browser; they are skipped with a message otherwise.
 HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
@@ -63,7 +63,7 @@ tests/render/gallery/email/node_modules: tests/render/gallery/email/package-lock
 	@touch $@
 
 test-simulations: $(VENV)/dev.stamp ## Simulations: kill sweeps, a simulated week and year, memory (takes minutes)
-	$(BIN)/pytest --workers auto tests/simulations
+	$(BIN)/pytest -n auto --dist worksteal tests/simulations
 
 check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and run the demo from it
 	rm -rf build/wheel build/lib && $(PIP) wheel -q --no-deps --no-build-isolation -w build/wheel .
@@ -72,7 +72,7 @@ check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and 
 	cd build/wheel && env -i HOME="$$PWD" PATH=/usr/bin:/bin venv/bin/newsletter demo --out demo-out
 
 test-large: $(VENV)/dev.stamp ## All tests, with thousands of items where `make test` uses hundreds
-	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest --workers auto
+	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest -n auto --dist worksteal
 
 check-email: $(VENV)/dev.stamp ## Check every email with axe, html-validate, caniemail and emailens
 	@if ! { $(HAS_BROWSER); }; then \

@@ -11,14 +11,11 @@ import pytest
 
 from newsletter.store import Store
 from tests.fakes.database import copied, emptied, fresh_schema, migrated_file
-from tests.forked_workers import (  # noqa: F401
-    pytest_addoption,
-    pytest_runtestloop,
-)
 from tests.suite_size import (  # noqa: F401
     pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_xdist_auto_num_workers,
 )
 
 if TYPE_CHECKING:

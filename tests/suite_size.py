@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypothesis import settings
@@ -16,7 +15,6 @@ from hypothesis import settings
 from newsletter.process import collect_garbage_less_often
 from tests.fakes import command
 from tests.fakes.database import share_compiled_statements
-from tests.forked_workers import count_of
 
 if TYPE_CHECKING:
     import pytest
@@ -31,6 +29,11 @@ settings.load_profile("newsletter")
 gc.disable()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for a lease or for a lock's timeout."""
+    return (os.cpu_count() or 1) + 1
+
+
 WAITING = (
     "test_25_locked_database",
     "test_a_service_that_hangs_ends_by_itself_with_the_reason",
@@ -43,19 +46,15 @@ WAITING = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All workers start commands by one process that has loaded everything."""
+    """All workers of pytest-xdist start commands by one process that has loaded everything."""
     share_compiled_statements()
-    if count_of(config):
+    if config.getoption("tx", None):
         command.share_fork_server()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the waiting tests first: one that began last would be waited for alone.
-
-    Then the house rules: in one piece, while pieces are large, they parse each file once.
-    """
-    rules = Path(__file__).with_name("test_house_rules.py")
-    items.sort(key=lambda item: (not item.name.startswith(WAITING), item.path != rules))
+    """Start the waiting tests first: one that began last would be waited for alone."""
+    items.sort(key=lambda item: not item.name.startswith(WAITING))
 
 
 def pytest_collection_finish() -> None:

@@ -197,7 +197,7 @@ def _fork_server() -> str:
 
 
 def share_fork_server() -> None:
-    """Start it now, for this process and those that it forks: `tests/forked_workers.py`."""
+    """Start it now, for this process and those that it starts: pytest-xdist's workers."""
     os.environ[SHARED] = start_fork_server("rehearsed")
 
 
