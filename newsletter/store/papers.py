@@ -89,9 +89,11 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
 
 
 def by_ids(tx: Connection, ids: Sequence[str]) -> Iterator[Paper]:
+    """Those of the papers that are stored, in the order of `ids`."""
     for start in range(0, len(ids), CHUNK):
-        for row in tx.execute(select(paper).where(paper.c.id.in_(ids[start : start + CHUNK]))):
-            yield paper_of(row)
+        page = dict.fromkeys(ids[start : start + CHUNK])
+        rows = {row.id: row for row in tx.execute(select(paper).where(paper.c.id.in_(page)))}
+        yield from (paper_of(rows[key]) for key in page if key in rows)
 
 
 def newest(tx: Connection, most: int) -> list[Paper]:

@@ -135,7 +135,7 @@ def deployment_on(postgres: str, folder: Path, **more: str) -> Iterator[Deployme
         database = stack.enter_context(own_database(postgres))
         feed = [line(each) for each in rows[:8]]
         arxiv = stack.enter_context(FakeArxiv(rows, feed=lambda _names: feed))
-        sendgrid = stack.enter_context(FakeSendGrid(delay=0.1))
+        sendgrid = stack.enter_context(FakeSendGrid(delay=0.5))
         made = Deployment(folder, database, arxiv, sendgrid, **more)
         stack.callback(made.store.close)
         yield made
