@@ -52,17 +52,37 @@ KEYS = {
 """Keys by their name, with their Windows code."""
 TEXTS = {"Enter": "\r"}
 FOCUSED = """(() => {
-  const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
+  const e = document.activeElement, drawn = getComputedStyle(e).opacity !== "0";
+  // A radio button of a scale is transparent: its label shows the focus.
+  const seen = drawn ? e : e.labels[0], labels = [...(e.labels || [])];
+  const style = getComputedStyle(seen), box = seen.getBoundingClientRect();
   const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
   return {
     html: e.outerHTML.slice(0, 120),
-    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    // Within a frame its own links show the focus.
+    ring: e.matches("iframe")
+      || (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2),
     inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
-    uncovered: !middle || e === middle || e.contains(middle) || middle.contains(e)
-      || box.height > innerHeight || Boolean(e.labels && [...e.labels].includes(middle)),
+    uncovered: !middle || seen.contains(middle) || middle.contains(seen)
+      || box.height > innerHeight || labels.includes(middle),
   };
 })()"""
 """Where the focus is, and whether that is to be seen."""
+MOVED = """(() => {
+  const e = document.activeElement, same = e === window.before;
+  window.before = e;
+  if (same || e === document.body) return "within";
+  if (e.dataset.reached) return "around";
+  e.dataset.reached = "yes";
+  return "entered";
+})()"""
+"""How Tab moved the focus: a time field has hours and minutes within; the first link is the last's
+next."""
+UNREACHED = """[...document.querySelectorAll(
+  "a[href], button, input:not([type=hidden], [type=radio]), select, textarea, summary, [tabindex]"
+)].filter(e => !e.dataset.reached && !e.disabled && e.tabIndex >= 0 && e.checkVisibility())
+  .map(e => e.outerHTML.slice(0, 120))"""
+"""What can be used and had no focus. Of radio buttons one has it, for all of its name."""
 
 
 class Tab:
@@ -122,6 +142,18 @@ class Tab:
             if self.run(wanted):
                 return stops
         raise AssertionError((f"Tab never reaches {selector}", [one["html"] for one in stops]))
+
+    def tab_through(self, most: int = 300) -> tuple[list[dict[str, Any]], list[str]]:
+        """Press Tab until the focus is back at the beginning: each stop, and what had no focus."""
+        stops: list[dict[str, Any]] = []
+        for _ in range(most):
+            self._key("Tab")
+            moved = self.run(MOVED)
+            if moved == "around":
+                return stops, self.run(UNREACHED)
+            if moved == "entered":
+                stops.append(self.run(FOCUSED))
+        raise AssertionError(("Tab never comes around", [one["html"] for one in stops[-9:]]))
 
     def push(self, key: str, *, loads: bool = False) -> None:
         """Press a key, or type text, where the focus is."""

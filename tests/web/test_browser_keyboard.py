@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,11 +24,16 @@ from tests.fakes.pages import (
     stored,
 )
 from tests.fakes.waiting import wait_until
+from tests.render.gallery.pages import gallery
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
+
+
+MANY_CARDS = re.compile(r"issue-(?!empty|private|to-come|marked)")
+"""Issues with the same links as others, in greater number."""
 
 
 class Keyboard:
@@ -43,7 +48,10 @@ class Keyboard:
         assert "skip" in self.tab.tab_to(".skip")[-1]["html"]
 
     def go(self, selector: str) -> None:
-        for stop in self.tab.tab_to(selector):
+        self.see(self.tab.tab_to(selector))
+
+    def see(self, stops: list[dict[str, Any]]) -> None:
+        for stop in stops:
             unseen = [name for name in ("ring", "inside", "uncovered") if not stop[name]]
             assert not unseen, (unseen, stop["html"], self.tab.address)
 
@@ -75,6 +83,20 @@ def test_from_sign_up_to_unsubscribe(tmp_path: Path, look: tuple[int, str]) -> N
         walk(Keyboard(tab, f"http://127.0.0.1:{web.port}"), store, mailbox)
         assert tab.errors == []
     store.close()
+
+
+def test_tab_reaches_whatever_can_be_used_on_every_page(tmp_path: Path) -> None:
+    with gallery(tmp_path) as (home, pages), chromium(tmp_path / "profile") as pipe:
+        tab = Tab(pipe)
+        tab.look(375)
+        keyboard = Keyboard(tab, home)
+        for name, path in pages.items():
+            if not MANY_CARDS.match(name):
+                tab.open(home + path)
+                stops, unreached = tab.tab_through()
+                assert unreached == [], name
+                assert stops, name
+                keyboard.see(stops)
 
 
 def walk(keyboard: Keyboard, store: Store, mailbox: Mailbox) -> None:
