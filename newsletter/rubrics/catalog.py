@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,8 +10,6 @@ from newsletter.rubrics.file import RubricError, parse
 from newsletter.rubrics.folder import RubricFolder, RubricSource
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Iterator, ValuesView
-
     from newsletter.domain.model import Rubric
 
 Version = tuple[str, int]
@@ -29,12 +26,11 @@ class RubricCatalog(RubricSource):
     """
 
     def __init__(self, folder: RubricFolder, load: LoadTexts) -> None:
+        super().__init__()
         self._folder = folder
         self._load = load
         self._seen: int | None = None
         self._of_readers: dict[Version, Rubric | tuple[str, ...]] = {}
-        self._rubrics: dict[str, Rubric] = {}
-        self._lock = threading.Lock()
         self.reread()
 
     @property
@@ -67,21 +63,6 @@ class RubricCatalog(RubricSource):
             found = self._of_readers.items()
             readers = {slug: one for (slug, _), one in found if not isinstance(one, tuple)}
             self._rubrics = {**self._folder, **readers}
-
-    def __getitem__(self, slug: str) -> Rubric:
-        return self._rubrics[slug]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rubrics)
-
-    def __len__(self) -> int:
-        return len(self._rubrics)
-
-    def values(self) -> ValuesView[Rubric]:
-        return self._rubrics.values()
-
-    def items(self) -> ItemsView[str, Rubric]:
-        return self._rubrics.items()
 
 
 def _parse(version: Version, text: str) -> Rubric | tuple[str, ...]:

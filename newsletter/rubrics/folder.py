@@ -39,6 +39,10 @@ class _File:
 class RubricSource(Mapping[str, "Rubric"]):
     """Rubrics by slug, from a place where they may change."""
 
+    def __init__(self) -> None:
+        self._rubrics: dict[str, Rubric] = {}
+        self._lock = threading.Lock()
+
     @abstractmethod
     def reread(self) -> None:
         """Look again whether they changed."""
@@ -53,15 +57,30 @@ class RubricSource(Mapping[str, "Rubric"]):
     def of_operator(self) -> RubricFolder:
         """The rubric files alone, without what readers wrote."""
 
+    def __getitem__(self, slug: str) -> Rubric:
+        return self._rubrics[slug]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rubrics)
+
+    def __len__(self) -> int:
+        return len(self._rubrics)
+
+    # The views of Mapping ask for each slug anew, and it may be gone by then.
+    def values(self) -> ValuesView[Rubric]:
+        return self._rubrics.values()
+
+    def items(self) -> ItemsView[str, Rubric]:
+        return self._rubrics.items()
+
 
 class RubricFolder(RubricSource):
     """The rubrics that can be read, by slug; `faults` are what is wrong with the other files."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder
         self._files: dict[Path, _File] = {}
-        self._rubrics: dict[str, Rubric] = {}
-        self._lock = threading.Lock()
         self.reread()
 
     @property
@@ -90,22 +109,6 @@ class RubricFolder(RubricSource):
         """Raises RubricError for a folder without a rubric file, good or bad."""
         if not self._files:
             raise RubricError([no_rubric(self.folder)])
-
-    def __getitem__(self, slug: str) -> Rubric:
-        return self._rubrics[slug]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rubrics)
-
-    def __len__(self) -> int:
-        return len(self._rubrics)
-
-    # The views of Mapping ask for each slug anew, and it may be gone by then.
-    def values(self) -> ValuesView[Rubric]:
-        return self._rubrics.values()
-
-    def items(self) -> ItemsView[str, Rubric]:
-        return self._rubrics.items()
 
 
 def no_rubric(folder: Path) -> str:
