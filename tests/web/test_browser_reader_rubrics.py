@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,12 +29,14 @@ from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.database import create_database
 from tests.fakes.markup import CAN_VALIDATE, markup_faults
 from tests.fakes.pages import Clock, Mailbox, make_site, reader
+from tests.fakes.phone import PUBLIC, Phone
 from tests.render.gallery.pages import rubric_pages
 from tests.web.test_reader_rubrics import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import EmailMessage
+    from pathlib import Path
 
     from newsletter.context import App
     from newsletter.domain.mail import Subscription
@@ -44,34 +44,14 @@ if TYPE_CHECKING:
     from tests.fakes.chromium import Pipe
 
 pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
-PICTURES = os.environ.get("NEWSLETTER_TEST_PICTURES", "")
-"""A folder for a picture of each step, to look at."""
-PUBLIC = "http://127.0.0.1"
 
 
-class Visit:
+class Visit(Phone):
     """A phone without JavaScript on a service with sample papers and an outbox."""
 
     def __init__(self, app: App, port: int, tab: Tab) -> None:
-        self.app, self.tab = app, tab
-        self.home, self.steps = f"{PUBLIC}:{port}", 0
-        tab.look(375)
-        tab.forbid_scripts()
-
-    def open(self, url: str, step: str = "") -> None:
-        self.tab.open(self.home + url.removeprefix(PUBLIC))
-        self.seen(step)
-
-    def press(self, selector: str, step: str = "") -> None:
-        self.tab.press(selector)
-        self.seen(step)
-
-    def seen(self, step: str) -> None:
-        assert self.tab.too_wide == 0
-        self.steps += 1
-        if PICTURES and step:
-            picture = Path(PICTURES) / f"{self.steps:02d}-{step}.png"
-            picture.write_bytes(self.tab.picture())
+        self.app = app
+        super().__init__(port, tab)
 
     def mails(self) -> list[EmailMessage]:
         """All mails of the outbox."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,43 +25,26 @@ from tests.fakes.pages import (
     paper,
     reader,
 )
+from tests.fakes.phone import Phone
 from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.fakes.chromium import Pipe
 
 pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
-PICTURES = os.environ.get("NEWSLETTER_TEST_PICTURES", "")
-"""A folder for a picture of each step, to look at."""
 ACTIVE, PAUSED = SubscriberState.ACTIVE, SubscriberState.PAUSED
 GONE = SubscriberState.UNSUBSCRIBED
 
 
-class Visit:
+class Visit(Phone):
     """A phone without JavaScript on the pages of a served site."""
 
     def __init__(self, store: Store, port: int, mailbox: Mailbox, clock: Clock, tab: Tab) -> None:
-        self.store, self.mailbox, self.clock, self.tab = store, mailbox, clock, tab
-        self.home, self.steps = f"http://127.0.0.1:{port}", 0
-        tab.look(375)
-        tab.forbid_scripts()
-
-    def open(self, url: str, step: str = "") -> None:
-        self.tab.open(self.home + url.removeprefix("http://127.0.0.1"))
-        self.seen(step)
-
-    def press(self, selector: str, step: str = "") -> None:
-        self.tab.press(selector)
-        self.seen(step)
-
-    def seen(self, step: str) -> None:
-        assert self.tab.too_wide == 0
-        self.steps += 1
-        if PICTURES and step:
-            picture = Path(PICTURES) / f"{self.steps:02d}-{step}.png"
-            picture.write_bytes(self.tab.picture())
+        self.store, self.mailbox, self.clock = store, mailbox, clock
+        super().__init__(port, tab)
 
     def read(self) -> dict[str, Subscription]:
         with self.store.read() as tx:
