@@ -29,6 +29,7 @@ TEST_READER = "0" * 32
 ID_BYTES = 16
 MAC_BYTES = 14
 SEGMENT_BYTES = 15
+SECRET_LETTERS = SEGMENT_BYTES * 8 // 5
 TOKEN = re.compile(r"[a-z2-7]{48}")
 MAILBOX = re.compile(r"(reply|unsub|bounce)[+=-]([a-z2-7]{48})")
 RUBRIC_MARK = re.compile(r"([0-9]{1,9})-([0-9]{1,10})-([0-9a-f]{64})", re.ASCII)
@@ -193,6 +194,11 @@ class Links:
             hmac.compare_digest(_private(key, rubric.slug).encode(), given) for key in self._keys
         ]
         return any(matches)
+
+    @staticmethod
+    def slugs_in(segment: str) -> tuple[str, str]:
+        """The slugs that an archive address may name: of a public rubric, of a private one."""
+        return segment, segment[: -len("-") - SECRET_LETTERS]
 
     def rubric_url(self, rubric: Rubric) -> str:
         return f"{self.public_url}/archive/{self.segment(rubric)}/"

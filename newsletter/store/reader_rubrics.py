@@ -31,6 +31,7 @@ from newsletter.domain.reader_rubrics import (
 from newsletter.rubrics.file import RubricError, parse
 from newsletter.store import digests, ledger, suppressions, upsert
 from newsletter.store.tables import (
+    Moment,
     reader_rubric,
     reader_rubric_change,
     reader_rubric_version,
@@ -56,6 +57,8 @@ DRAFTS_KEPT = timedelta(days=90)
 CONSENT = "wrote this rubric and confirmed it by a link sent to this address"
 WAY = "their own rubric"
 DELETED = "deleted their rubric"
+ERASED = "erased"
+"""Why the subscriptions of an erased reader ended (subscribers.py)."""
 _ONLY_ROW = 1
 _PAUSED_AT = {
     PausedBy.READER: reader_rubric.c.reader_paused_at,
@@ -82,6 +85,17 @@ def by_slug(tx: Connection, slug: str) -> ReaderRubric | None:
 def is_deleted(tx: Connection, slug: str) -> bool:
     """Whether this is the slug of a reader rubric that is gone."""
     return is_reader_rubric(slug) and by_slug(tx, slug) is None
+
+
+def deleted_at(tx: Connection, slug: str) -> datetime | None:
+    """When a rubric that was in use was deleted, or its reader erased. None if it was not."""
+    if not is_deleted(tx, slug):
+        return None
+    ended = (subscription.c.rubric == slug, subscription.c.state_reason.in_((DELETED, ERASED)))
+    found: datetime | None = tx.scalar(
+        select(func.max(subscription.c.state_at, type_=Moment)).where(*ended)
+    )
+    return found
 
 
 def of_reader(tx: Connection, subscriber_id: str) -> list[ReaderRubric]:
@@ -287,6 +301,9 @@ def delete(tx: Connection, slug: str, now: datetime) -> bool:
     query = select(subscription.c.id).where(mine, subscription.c.rubric == slug)
     if (subscription_id := tx.scalar(query)) is not None:
         subscriptions.leave(tx, subscription_id, DELETED, now)
+        # Also of one that was left before: `deleted_at` reads it.
+        ended = {"state_reason": DELETED, "state_at": now}
+        tx.execute(update(subscription).where(mine, subscription.c.rubric == slug).values(ended))
     _forget(tx, slug)
     _count_change(tx)
     return True

@@ -179,7 +179,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
         votes.erase(tx, subscription_id)
     reader_rubrics.erase(tx, subscriber_id)
     blank = {"email": "", "email_key": f"erased {subscriber_id}", "email_hash": "", "name": ""}
-    erased = {"state_reason": "erased", "state_at": now}
+    erased = {"state_reason": reader_rubrics.ERASED, "state_at": now}
     active = SubscriberState.ACTIVE.value
     tx.execute(update(subscriber).where(mine).values(**blank, **erased, state=active))
     tx.execute(

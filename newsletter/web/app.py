@@ -34,6 +34,7 @@ from newsletter.web import (
     webhooks,
     why,
 )
+from newsletter.web.context import RubricDeleted
 from newsletter.web.forms import with_form, with_large_form, with_upload
 from newsletter.web.middleware import SecurityHeaders, TrustedProxies
 from newsletter.web.operator import (
@@ -192,6 +193,7 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
         ],
         exception_handlers={
             HTTPException: partial(errors.http_error, site),
+            RubricDeleted: partial(errors.rubric_deleted, site),
             StoreError: partial(errors.store_error, site),
             ClientDisconnect: errors.client_disconnected,
             Exception: partial(errors.server_error, site),

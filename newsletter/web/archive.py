@@ -142,7 +142,15 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
     ):
         raise HTTPException(404)
     # Old emails link to the next day: this page answers even if that issue never comes.
-    return _page(site, rubric, "no_issue.html", day=day, passed=after is not None, **neighbours)
+    return _page(
+        site,
+        rubric,
+        "no_issue.html",
+        day=day,
+        passed=after is not None,
+        paused=rubric.slug not in site.app.rubrics,
+        **neighbours,
+    )
 
 
 def feed(site: Site, request: Request) -> Response:

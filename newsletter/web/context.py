@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,20 +14,22 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
 from newsletter.domain.formatting import long_date, plural, short_date, unbroken
+from newsletter.domain.model import Rubric
 from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.sanitize import clean
 from newsletter.render.templates import template_folder
+from newsletter.store import digests, reader_rubrics
 from newsletter.store.reports.metrics import MetricCounts
 from newsletter.web.health import DatabaseProbe
 from newsletter.web.rate_limit import SignupLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from starlette.requests import Request
 
     from newsletter.context import App
-    from newsletter.domain.model import Rubric
 
 FOLDER = template_folder("web")
 CACHE_PUBLIC = "public, max-age=300"
@@ -36,6 +38,14 @@ NO_STORE = "no-store"
 MAX_PREVIEWS = 2
 OWN_RUBRIC = "your own rubric"
 """The title of a reader rubric that is paused or deleted."""
+
+
+class RubricDeleted(HTTPException):
+    """An archive URL of a reader rubric that was deleted, or whose reader was erased."""
+
+    def __init__(self, deleted_at: datetime) -> None:
+        super().__init__(410)
+        self.deleted_at = deleted_at
 
 
 @dataclass(frozen=True)
@@ -108,12 +118,30 @@ class Site:
         return OWN_RUBRIC if is_reader_rubric(slug) else slug
 
     def requested_rubric(self, request: Request) -> Rubric:
-        """The rubric of an archive URL. Raises HTTPException 404, for private rubrics too."""
-        segment = request.path_params["rubric"]
-        for rubric in self.app.rubrics.values():
-            if self.app.links.opens(rubric, segment):
+        """The rubric of an archive URL. Raises HTTPException 404, for private rubrics too, and
+        RubricDeleted.
+
+        A reader rubric that makes no digests now is as in its newest one: links of old emails work.
+        """
+        links, segment = self.app.links, request.path_params["rubric"]
+        for slug in links.slugs_in(segment):
+            rubric = self.app.rubrics.get(slug)
+            if rubric and links.opens(rubric, segment):
                 return rubric
+            of_reader = Rubric(slug, OWN_RUBRIC, (), ())
+            if is_reader_rubric(slug) and links.opens(of_reader, segment):
+                return self._stored_rubric(slug)
         raise HTTPException(404)
+
+    def _stored_rubric(self, slug: str) -> Rubric:
+        with self.app.store.read() as tx:
+            deleted_at = reader_rubrics.deleted_at(tx, slug)
+            newest = digests.newest(tx, slug, 1) if deleted_at is None else []
+        if deleted_at is not None:
+            raise RubricDeleted(deleted_at)
+        if not newest:
+            raise HTTPException(404)
+        return replace(newest[0].rubric, public=False)
 
     def page(
         self,

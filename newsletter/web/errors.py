@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
+from newsletter.domain.formatting import long_date
+from newsletter.web.context import RubricDeleted
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
@@ -34,6 +37,19 @@ def http_error(site: Site, _request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.headers:
         response.headers.update(error.headers)
     return response
+
+
+def rubric_deleted(site: Site, _request: Request, error: Exception) -> Response:
+    """What a link in an old email finds. Whoever has the link sees it: it names nobody."""
+    day = long_date(error.deleted_at.date()) if isinstance(error, RubricDeleted) else ""
+    return site.notice(
+        "This rubric was deleted",
+        f"It was deleted on {day}, with its text and what its issues said.",
+        "Still there: the emails that were sent, the papers at arXiv, and the votes, "
+        "reading list and other subscriptions of its reader. The links at the end of any other "
+        "email from here lead to them.",
+        status=410,
+    )
 
 
 def store_error(site: Site, _request: Request, _error: Exception) -> Response:
