@@ -1,16 +1,22 @@
-"""Changes of rubrics by the operator: of files, and of the pause of a reader's own rubric."""
+"""Changes of rubrics by the operator: of files, and of the pause of a reader's own rubric.
+
+The log of actions says that a file is written before it is, with the text before and after, and
+then that it was. So the file tells what became of a process that was killed in between: `settle`.
+"""
 
 from __future__ import annotations
 
-import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.formatting import plural
 from newsletter.domain.reader_rubrics import PausedBy
 from newsletter.errors import OperatorError
 from newsletter.rubrics import save
+from newsletter.rubrics.folder import RubricFolder, of_operator
 from newsletter.store import reader_rubrics, subscriptions
-from newsletter.store.operator.actions import ActionKind
+from newsletter.store.operator import actions
+from newsletter.store.operator.actions import UNDO_STARTED, UNFINISHED, ActionKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,13 +25,90 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from newsletter.domain.model import Rubric
+    from newsletter.store import Store
     from newsletter.store.operator.actions import OperatorAction
 
 MAX_REASON = 200
+MOMENT = timedelta(minutes=1)
+"""Longer than a process takes to write a file that it said it would."""
+TOO_LATE = "This took more than a minute, so nothing was done; try again."
+INTERRUPTED = "the process ended while it wrote the file, which was changed by others since"
+
+
+def write_file(store: Store, folder: Path, action_id: str) -> bool:
+    """Write the file of a recorded action, or of its undo, unless that was done already.
+
+    False if the file was changed meanwhile: the action is taken back. Raises OperatorError.
+    """
+    try:
+        with store.begin() as tx:
+            actions.lock(tx)
+            return _is_written(tx, folder, action_id)
+    except OperatorError:
+        with store.begin() as tx:
+            actions.lock(tx)
+            if (known := actions.by_id(tx, action_id)) and known.result in UNFINISHED:
+                _settle_one(tx, folder, known)
+        raise
+
+
+def _is_written(tx: Connection, folder: Path, action_id: str) -> bool:
+    action = actions.by_id(tx, action_id)
+    if action is None:
+        raise OperatorError(TOO_LATE)
+    if action.result not in UNFINISHED:
+        return True
+    old, new = _texts(action)
+    found = save.read_text(folder, action.subject)
+    if found == old:
+        save.put(folder, action.subject, new)
+    elif found != new:
+        actions.take_back(tx, action)
+        return False
+    actions.set_result(tx, action_id, "")
+    return True
+
+
+def settle(store: Store, rubrics: Mapping[str, Rubric], now: datetime) -> None:
+    """Record what became of actions whose process was killed while it wrote a file."""
+    files = of_operator(rubrics)
+    if not isinstance(files, RubricFolder):
+        return
+    with store.read() as tx:
+        if not actions.unfinished(tx, now - MOMENT):
+            return
+    with store.begin() as tx:
+        actions.lock(tx)
+        for action in actions.unfinished(tx, now - MOMENT):
+            _settle_one(tx, files.folder, action)
+
+
+def _settle_one(tx: Connection, folder: Path, action: OperatorAction) -> None:
+    old, new = _texts(action)
+    try:
+        found = save.read_text(folder, action.subject)
+    except OperatorError:
+        return
+    if found == new:
+        actions.set_result(tx, action.id, "")
+    elif found == old:
+        actions.take_back(tx, action)
+    else:
+        actions.set_result(tx, action.id, INTERRUPTED)
+
+
+def _texts(action: OperatorAction) -> tuple[save.RubricText, save.RubricText]:
+    """The text that the action, or its undo, finds, and the one that it writes."""
+    before, after = (save.RubricText(**one) for one in (action.before, action.after))
+    return (after, before) if action.result == UNDO_STARTED else (before, after)
 
 
 class RubricFileReversal:
-    """The undo of a saved file: its former text comes back, or the new file goes."""
+    """The undo of a saved file: its former text comes back, or the new file goes.
+
+    `revert` says in the log that the undo begins; `write_file` does it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -43,12 +126,12 @@ class RubricFileReversal:
                     "remove them first, or edit the rubric"
                 )
                 raise OperatorError(message)
-            save.delete_file(self._folder, action.subject)
-            return
-        if hashlib.sha256(before.text.encode()).hexdigest() != before.hash:
+        elif save.RubricText.of(before.text) != before:
             message = "The former file was not UTF-8, so its text was not kept."
             raise OperatorError(message)
-        save.write_text(self._folder, action.subject, before.text)
+        if problem := save.write_problem(self._folder):
+            raise OperatorError(problem)
+        actions.set_result(tx, action.id, UNDO_STARTED)
 
 
 def pause_state(tx: Connection, slug: str) -> Mapping[str, Any]:

@@ -89,7 +89,8 @@ UNDOABLE = frozenset({*REVERSALS, ActionKind.SAVE_RUBRIC})
 
 def is_possible(action: OperatorAction, kinds: Container[ActionKind] = UNDOABLE) -> bool:
     """Whether an action has an undo that was not used. Later changes may still forbid it."""
-    return action.kind in kinds and action.undone_at is None and bool(action.after)
+    is_finished = action.result not in actions.UNFINISHED
+    return action.kind in kinds and action.undone_at is None and is_finished and bool(action.after)
 
 
 def undo(

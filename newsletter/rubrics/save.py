@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 NEW_FILE_MODE = 0o666
 """Before the umask, as for every file that a program creates."""
+LEFT_AFTER = 60.0
+"""Seconds: a temporary file that is older was left by a process that was killed."""
 
 
 class RubricText(NamedTuple):
@@ -33,6 +36,10 @@ class RubricText(NamedTuple):
     @property
     def state(self) -> Mapping[str, Any]:
         return self._asdict()
+
+    @classmethod
+    def of(cls, text: str) -> RubricText:
+        return cls(text, hashlib.sha256(text.encode()).hexdigest())
 
 
 def is_file_name(slug: str) -> bool:
@@ -59,6 +66,7 @@ def write_text(folder: Path, slug: str, text: str) -> None:
     """
     path = _path(folder, slug)
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    _delete_left_parts(path.parent)
     try:
         _write_part(part, path, text.encode())
         part.replace(path)
@@ -67,6 +75,14 @@ def write_text(folder: Path, slug: str, text: str) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise OperatorError(_not_writable(folder, error)) from error
+
+
+def put(folder: Path, slug: str, wanted: RubricText) -> None:
+    """Give the file this text; delete it where there shall be none. Raises OperatorError."""
+    if wanted.hash:
+        write_text(folder, slug, wanted.text)
+    else:
+        delete_file(folder, slug)
 
 
 def delete_file(folder: Path, slug: str) -> None:
@@ -115,6 +131,14 @@ def _write_part(part: Path, path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(number)
+
+
+def _delete_left_parts(folder: Path) -> None:
+    """Delete the temporary files of processes that were killed."""
+    for part in folder.glob(".*.md.????????.part"):
+        with suppress(OSError):
+            if part.stat().st_mtime < time.time() - LEFT_AFTER:
+                part.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(days=365)
 """How long the log keeps an action."""
+STARTED = "started, and not known to be finished yet: reload this page"
+UNDO_STARTED = "the undo was started, and is not known to be finished yet: reload this page"
+"""The results of an action that writes a file, until the file is written."""
+UNFINISHED = (STARTED, UNDO_STARTED)
 
 
 class ActionKind(StrEnum):
@@ -113,6 +117,23 @@ def count(tx: Connection) -> int:
 def set_result(tx: Connection, action_id: str, result: str) -> None:
     mine = operator_action.c.id == action_id
     tx.execute(update(operator_action).where(mine).values(result=result))
+
+
+def unfinished(tx: Connection, since: datetime) -> list[OperatorAction]:
+    """Actions that began to write a file before this time, and did not record that they did."""
+    began = func.coalesce(operator_action.c.undone_at, operator_action.c.at)
+    query = select(operator_action).where(operator_action.c.result.in_(UNFINISHED))
+    return [_action(row) for row in tx.execute(query.where(began < since)).mappings()]
+
+
+def take_back(tx: Connection, action: OperatorAction) -> None:
+    """Delete what the log has of an action, or of an undo, that did not happen."""
+    mine = operator_action.c.id == action.id
+    if action.result == STARTED:
+        tx.execute(delete(operator_action).where(mine))
+        return
+    as_before = {"undone_at": None, "undone_by": "", "result": ""}
+    tx.execute(update(operator_action).where(mine).values(as_before))
 
 
 def mark_undone(tx: Connection, action_id: str, operator: str, now: datetime) -> bool:

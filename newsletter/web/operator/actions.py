@@ -19,7 +19,9 @@ from starlette.responses import RedirectResponse
 
 from newsletter.errors import OperatorError
 from newsletter.operations import undo
+from newsletter.operations.rubric_changes import write_file
 from newsletter.rubrics.changes import differing_lines
+from newsletter.rubrics.folder import RubricFolder, of_operator
 from newsletter.store import StoreError
 from newsletter.store.operator import actions as log
 from newsletter.store.operator.actions import OperatorAction
@@ -29,11 +31,13 @@ from newsletter.web.operator import auth
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from newsletter.rubrics.save import RubricText
     from newsletter.store.operator.actions import ActionKind
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
@@ -76,6 +80,8 @@ class Change:
     """The page that a refusal links to; None: the same."""
     then: Callable[[str], None] | None = None
     """Runs once after the change is committed, with the id of the action: what is sent outside."""
+    writes: RubricText | None = None
+    """The rubric file that is written after the action is recorded; its subject is the file."""
     changed_page: Callable[[State, str], Response] | None = None
     """Answers a form that is out of date, from the state now and what was done last."""
 
@@ -88,6 +94,7 @@ class SentForm:
     now: datetime
 
     def action(self, change: Change, before: State, after: State) -> OperatorAction:
+        result = log.STARTED if change.writes else NO_ANSWER if change.then else ""
         return OperatorAction(
             self.id,
             self.now,
@@ -98,7 +105,7 @@ class SentForm:
             before,
             after,
             change.subscriber_id,
-            NO_ANSWER if change.then else "",
+            result,
         )
 
 
@@ -152,29 +159,47 @@ def perform(site: Site, request: Request, form: Form, change: Change) -> Respons
     """Do what a form asks for, once, and record it in the same transaction."""
     sent = sent_form(site, request, form)
     refused_back = change.back if change.refused_back is None else change.refused_back
-    changed: tuple[State, str] | None = None
     try:
-        with site.app.store.begin() as tx:
-            log.lock(tx)
-            if known := log.by_id(tx, sent.id):
-                return done(site, change.back.replace(change.subject, known.subject), sent.id)
-            before = change.state(tx)
-            if stamp(before) == sent.stamp:
-                change.apply(tx, sent.now)
-                log.record(tx, sent.action(change, before, change.state(tx)))
-            else:
-                changed = before, _last(tx, change.subject)
-        if change.then and not changed:
-            change.then(sent.id)
+        subject, changed = _recorded(site, sent, change)
     except StoreError:
         raise
     except OperatorError as refused:
         return refusal(site, sent.session, refused_back, str(refused))
     if changed is None:
-        return done(site, change.back, sent.id)
+        return done(site, change.back.replace(change.subject, subject), sent.id)
     if change.changed_page:
         return change.changed_page(*changed)
     return out_of_date(site, sent.session, refused_back, changed[1])
+
+
+def _recorded(site: Site, sent: SentForm, change: Change) -> tuple[str, tuple[State, str] | None]:
+    """The subject of the form's action, which is done once; and the state and what was done last,
+    if the form is out of date. Raises OperatorError.
+    """
+    store = site.app.store
+    with store.begin() as tx:
+        log.lock(tx)
+        known = log.by_id(tx, sent.id)
+        if known is None:
+            before = change.state(tx)
+            if stamp(before) != sent.stamp:
+                return change.subject, (before, _last(tx, change.subject))
+            change.apply(tx, sent.now)
+            after = change.writes.state if change.writes else change.state(tx)
+            log.record(tx, sent.action(change, before, after))
+    if change.writes and (folder := folder_of(site)):
+        if not write_file(store, folder, sent.id):
+            with store.read() as tx:
+                return change.subject, (change.state(tx), _last(tx, change.subject))
+    elif change.then and known is None:
+        change.then(sent.id)
+    return (known.subject if known else change.subject), None
+
+
+def folder_of(site: Site) -> Path | None:
+    """Where the rubric files are; None for rubrics that come from no folder."""
+    rubrics = of_operator(site.app.rubrics)
+    return rubrics.folder if isinstance(rubrics, RubricFolder) else None
 
 
 def done(site: Site, back: str, action_id: str) -> Response:

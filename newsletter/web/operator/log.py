@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 
 from newsletter.errors import OperatorError
 from newsletter.operations import undo
+from newsletter.operations.rubric_changes import settle, write_file
 from newsletter.operations.undo import UndoOutcome
 from newsletter.store import StoreError
 from newsletter.store.operator import actions as action_log
@@ -18,6 +19,7 @@ from newsletter.web.forms import first
 from newsletter.web.operator import auth
 from newsletter.web.operator.actions import (
     MENU,
+    folder_of,
     operator_page,
     page_number,
     refusal,
@@ -44,6 +46,7 @@ def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
         return auth.login_page(site)
+    settle(site.app.store, site.app.rubrics, site.app.clock())
     page = page_number(request.query_params.get("page", ""))
     with site.app.store.read() as tx:
         found = action_log.newest(tx, SHOWN, (page - 1) * SHOWN)
@@ -76,6 +79,7 @@ def undo_action(site: Site, request: Request, form: Form) -> Response:
         with site.app.store.begin() as tx:
             reversals = undo.reversals_of(site.app.rubrics)
             done = undo.undo(tx, action_id, session.operator, site.app.clock(), reversals)
+        done = _written(site, action_id, done)
         with site.app.store.read() as tx:
             action = action_log.by_id(tx, action_id)
             is_there = bool(readers.addresses(tx, [back.rpartition("/")[2]]))
@@ -90,6 +94,15 @@ def undo_action(site: Site, request: Request, form: Form) -> Response:
         # The reader was only just added, and is no more.
         back = "/log"
     return RedirectResponse(f"{site.prefix}/operator{back}?said=undone", 303)
+
+
+def _written(site: Site, action_id: str, done: UndoOutcome) -> UndoOutcome:
+    """Write the former text of a file, if that is what is undone. Raises OperatorError."""
+    folder = folder_of(site)
+    if folder is None or done not in (UndoOutcome.UNDONE, UndoOutcome.ALREADY):
+        return done
+    is_written = write_file(site.app.store, folder, action_id)
+    return done if is_written else UndoOutcome.CHANGED
 
 
 def _is_own(action: OperatorAction | None, session: OperatorSession, now: datetime) -> bool:

@@ -23,13 +23,20 @@ from newsletter.rubrics.form import (
     read_fields,
     rearranged,
 )
-from newsletter.rubrics.save import RubricText, is_file_name, read_text, write_problem, write_text
+from newsletter.rubrics.save import RubricText, is_file_name, read_text, write_problem
 from newsletter.store import leases
 from newsletter.store.operator.actions import ActionKind
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
-from newsletter.web.operator.actions import Change, operator_page, perform, refusal, stamp
-from newsletter.web.operator.rubrics import folder_of, replayed, requested_slug
+from newsletter.web.operator.actions import (
+    Change,
+    folder_of,
+    operator_page,
+    perform,
+    refusal,
+    stamp,
+)
+from newsletter.web.operator.rubrics import replayed, requested_slug
 from newsletter.web.reader_rubrics import field_values
 
 if TYPE_CHECKING:
@@ -200,9 +207,6 @@ def _save(
     if now.text == entered.text and stamp(now.state) == entered.stamp:
         return _page(site, session, entered, EditorAnswer(SAME))
 
-    def apply(_tx: Connection, _now: datetime) -> None:
-        write_text(folder, slug, entered.text)
-
     def changed_page(now: Any, last: str) -> Response:  # noqa: ANN401 - a state as stored
         mine = entered._replace(stamp=stamp(now))
         answer = EditorAnswer(
@@ -216,9 +220,10 @@ def _save(
         ActionKind.SAVE_RUBRIC,
         slug,
         lambda _tx: read_text(folder, slug).state,
-        apply,
+        lambda _tx, _now: None,
         f"/rubrics/{slug}",
         changed_page=changed_page,
+        writes=RubricText.of(entered.text),
     )
     return perform(site, request, form, change)
 

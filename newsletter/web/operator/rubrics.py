@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 
 from newsletter.domain.formatting import dollars
 from newsletter.errors import OperatorError
+from newsletter.operations.rubric_changes import settle
 from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import one_line
 from newsletter.rubrics.changes import differing_lines
-from newsletter.rubrics.folder import RubricFolder, faults_of, of_operator
+from newsletter.rubrics.folder import faults_of, of_operator
 from newsletter.rubrics.form import form_of, markdown
 from newsletter.rubrics.save import RubricText, is_file_name, read_text
 from newsletter.scoring import rubric_preview
@@ -26,13 +27,12 @@ from newsletter.store.operator import actions as action_log
 from newsletter.store.operator import rubric_history
 from newsletter.store.reports import operator_views
 from newsletter.web.operator import auth
-from newsletter.web.operator.actions import operator_page, shown_action
+from newsletter.web.operator.actions import folder_of, operator_page, shown_action
 from newsletter.web.operator.page import DAYS, shown_days
 from newsletter.web.operator.rubrics_of_readers import section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from sqlalchemy import Connection
     from starlette.requests import Request
@@ -55,6 +55,7 @@ def show_list(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
         return auth.login_page(site)
+    settle(site.app.store, site.app.rubrics, site.app.clock())
     rubrics = of_operator(site.app.rubrics)
     faults = faults_of(rubrics)
     names = sorted(rubrics.keys() | faults.keys(), key=lambda slug: site.title_of(slug).casefold())
@@ -93,6 +94,7 @@ def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
         return auth.login_page(site)
+    settle(site.app.store, site.app.rubrics, site.app.clock())
     slug = requested_slug(site, request)
     rubric = of_operator(site.app.rubrics).get(slug)
     with site.app.store.read() as tx:
@@ -131,12 +133,6 @@ def requested_slug(site: Site, request: Request) -> str:
     if slug not in rubrics and slug not in faults_of(rubrics):
         raise HTTPException(404)
     return slug
-
-
-def folder_of(site: Site) -> Path | None:
-    """Where the rubric files are; None for rubrics that come from no folder."""
-    rubrics = of_operator(site.app.rubrics)
-    return rubrics.folder if isinstance(rubrics, RubricFolder) else None
 
 
 def file_text(site: Site, slug: str) -> RubricText:
