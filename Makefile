@@ -17,12 +17,19 @@ $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments here. On Debian and Ubuntu: apt install python3-venv; then the same again"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 
+# pip would compile every module. The service uses neither the tests of the packages nor other
+# databases: without their compiled files, and without setuptools, which builds the package and is
+# never imported, the environment is 30 MB smaller.
+NOT_COMPILED := /(tests|testing|pip|setuptools|lexers|f2py|mysql|oracle|mssql)/
+
 # Each lock file is installed once, and again when it changes. pip shows its progress: with a slow
 # network this takes minutes.
 $(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/pip
 	@echo "Installing $$(grep -c == requirements.lock) packages into $(VENV); this takes a minute or two"
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-compile --require-hashes -r requirements.lock
 	$(PIP) install -q --no-deps --no-build-isolation -e .
+	$(PIP) uninstall -q -y setuptools
+	$(BIN)/python -m compileall -q -j 0 -x '$(NOT_COMPILED)' $(VENV)/lib
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
@@ -65,7 +72,7 @@ tests/render/gallery/email/node_modules: tests/render/gallery/email/package-lock
 test-simulations: $(VENV)/dev.stamp ## Simulations: kill sweeps, a simulated week and year, memory (takes minutes)
 	$(BIN)/pytest -n auto --dist worksteal tests/simulations
 
-check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and run the demo from it
+check-wheel: $(VENV)/dev.stamp ## Install the wheel in an empty environment and run the demo from it
 	rm -rf build/wheel build/lib && $(PIP) wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/python -m pip install -q --disable-pip-version-check build/wheel/*.whl
