@@ -1,9 +1,10 @@
 """What commands and pages cost over a year of history: seconds of processor, and whole scans.
 
-    python -m bench history [--database URL] [--file FILE] [--days 250] [--only WORD]
+    python -m bench history [--database URL [--keep]] [--file FILE] [--days 250] [--only WORD]
 
 A year is 5,000 digests of 20 rubrics, 1,250,000 deliveries to 5,000 readers, 100,000 papers and
-100,000 calls. With `--file` the SQLite database stays there, and the next run measures it again.
+100,000 calls. With `--file` the SQLite database stays there, and the next run measures it again;
+with `--keep` the database of that URL itself is filled if it is new, and stays.
 Each command is a process of its own; each page is asked for over loopback, after a first time that
 is not counted. Of three times the least is shown.
 """
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,8 +50,8 @@ READER, VOTES = "5" * 32, 30
 MAILED = text("""
 INSERT INTO delivery (id, digest_id, subscriber_id, subscription_id, email, state, attempt,
     failures, reason, fate, mailer, created_at, changed_at)
-SELECT substr(:reader, 1, 24) || (10000000 + id), id, :reader, :reader, 'pages@example.org',
-    'accepted', 1, 0, '', 'delivered', 'sendgrid', at, at
+SELECT CAST(:prefix AS VARCHAR(24)) || CAST(10000000 + id AS VARCHAR(8)), id, :reader, :reader,
+    'pages@example.org', 'accepted', 1, 0, '', 'delivered', 'sendgrid', at, at
 FROM digest WHERE rubric = 'rubric-0'
 """)
 READERS_PAGES = (
@@ -143,7 +145,7 @@ def _vote(store: Store, now: datetime) -> str:
         if subscriptions.by_id(tx, READER) is None:
             new = Subscription(READER, "pages@example.org", "rubric-0", consent="of the bench")
             subscriptions.save(tx, new, now)
-            tx.execute(MAILED, {"reader": READER})
+            tx.execute(MAILED, {"prefix": READER[:24], "reader": READER})
         found = tx.scalars(picks.order_by(digest_paper.c.digest_id.desc()).limit(VOTES)).all()
         for paper_id in found:
             votes.save(tx, READER, paper_id, now)
@@ -167,6 +169,7 @@ def _page(store: Store, web: Browser, address: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", default="", help="the URL of a PostgreSQL; SQLite without it")
+    parser.add_argument("--keep", action="store_true", help="use the database of that URL itself")
     parser.add_argument("--file", type=Path, help="an SQLite file that is made, or used again")
     parser.add_argument("--days", type=int, default=Year.days)
     parser.add_argument("--only", default="", help="only commands and pages with this in them")
@@ -175,8 +178,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_rubrics(folder / "rubrics", year.rubrics)
-        with database("postgresql" if given.database else "sqlite", folder, given.database) as own:
-            url = f"sqlite:///{given.file.absolute()}" if given.file else own
+        with _database(given, folder) as url:
             store = Store(url)
             if store.is_new():
                 _fill(store, year, now)
@@ -184,6 +186,18 @@ def main() -> None:
             commands(folder, url, given.only)
             pages(store, year, now, given.only)
             store.close()
+
+
+@contextmanager
+def _database(given: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """The address of the database that stays, or of a new one."""
+    if given.file:
+        yield f"sqlite:///{given.file.absolute()}"
+    elif given.keep:
+        yield given.database
+    else:
+        with database("postgresql" if given.database else "sqlite", folder, given.database) as url:
+            yield url
 
 
 def _fill(store: Store, year: Year, now: datetime) -> None:

@@ -9,7 +9,7 @@ not know or reads differently from arXiv's authors; plain characters are protect
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -119,6 +119,8 @@ TIE = re.compile(
 SCRIPT = re.compile(rf"([{UP}{DOWN}]){OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 MACRO = re.compile(r"\\(?:([A-Za-z]+)\*?|.)")
 ARGUMENT = re.compile(r"\\(?:[A-Za-z]+(?:\s*\{[^{}]*\})*|.)|.")
+WORDS = re.compile(r"( *)([^\W_]+(?: [^\W_]+)*)")
+"""Letters, digits and single blanks between them, none of which means anything to TeX."""
 FUNCTIONS = r"\\(?:log|ln|exp|sin|cos|tan|max|min|sup|inf|det|dim|arg|gcd)(?![A-Za-z])"
 SPACE_BEFORE_FUNCTION = re.compile(rf"(?<=[\w}})])\s*({FUNCTIONS})")
 SPACE_AFTER_FUNCTION = re.compile(rf"({FUNCTIONS})\s*(?=[A-Za-z]|\\(?!left|big)[A-Za-z])")
@@ -146,8 +148,10 @@ def to_unicode(text: str) -> str:
     """`text` with its TeX as Unicode, on one line; unchanged if the conversion would lose words."""
     text = " ".join(PRIVATE.sub("", text).split())
     # `\\boldsymbolλ`: pylatexenc would read the Greek letter as part of the macro name.
-    text = re.sub(r"(\\[A-Za-z]+)(?=[^\W\d_a-zA-Z])", r"\1 ", text)
-    text = re.sub(r"(?<=\d)\{,\}(?=\d)", ",", text)
+    if "\\" in text:
+        text = re.sub(r"(\\[A-Za-z]+)(?=[^\W\d_a-zA-Z])", r"\1 ", text)
+    if "{,}" in text:
+        text = re.sub(r"(?<=\d)\{,\}(?=\d)", ",", text)
     if not TEX.search(text) or _depth(text) > MAX_DEPTH:
         return _dashes(text)
     plain = _dashes(_converted(text))
@@ -163,6 +167,8 @@ def _depth(text: str) -> int:
 
 def _dashes(text: str) -> str:
     """`--` and `---` between words as dashes; an option (`--fast`) stays."""
+    if "--" not in text:
+        return text
     text = re.sub(r"(?<= )---(?= )", "—", re.sub(r"(?<= )--(?= )", "–", text))
     return re.sub(r"(?<=\w)--(?=\w)", "–", re.sub(r"(?<=\w)---(?=\w)", "—", text))
 
@@ -359,21 +365,22 @@ def _script(found: re.Match[str]) -> str:
 def _symbols(text: str) -> str:
     from pylatexenc.latexwalker import LatexWalkerError
 
-    convert, parsed_as = _converter()
+    convert, walker = _converter()
     try:
-        return str(convert(text, latex_context=parsed_as, tolerant_parsing=True))
+        return str(convert(walker(text).get_latex_nodes()[0]))
     except (LatexWalkerError, RecursionError, ValueError, LookupError):
         return MACRO.sub(lambda found: found[1] or "", text).replace("{", "").replace("}", "")
 
 
 @cache
-def _converter() -> tuple[Callable[..., str], object]:
-    """Pylatexenc's converter and its macro database, both with the macros of the tables above."""
+def _converter() -> tuple[Callable[..., str], Callable[..., Any]]:
+    """Pylatexenc's converter of nodes and its parser, both with the macros of the tables above."""
     # pylatexenc has no types, hence Any.
     text: Any = import_module("pylatexenc.latex2text")
     macro: Any = import_module("pylatexenc.macrospec").std_macro
     symbols = text.get_default_latex_context_db()
-    grammar: Any = import_module("pylatexenc.latexwalker").get_default_latex_context_db()
+    walker: Any = import_module("pylatexenc.latexwalker")
+    grammar: Any = walker.get_default_latex_context_db()
     shown = [
         *(text.MacroTextSpec(name, _last_argument) for name in STYLES),
         *(text.MacroTextSpec(name, "") for name in REMOVED | SWITCHES),
@@ -399,7 +406,28 @@ def _converter() -> tuple[Callable[..., str], object]:
         "arxiv", prepend=True, macros=[macro(name, spec) for name, spec in arguments]
     )
     reader = text.LatexNodes2Text(latex_context=symbols, math_mode="text", keep_comments=True)
-    return reader.latex_to_text, grammar
+    return reader.nodelist_to_text, partial(
+        word_walker(walker), latex_context=grammar, tolerant_parsing=True
+    )
+
+
+def word_walker(walker: Any) -> Any:  # noqa: ANN401 - pylatexenc has no types
+    """The parser of pylatexenc's module `latexwalker`, which reads plain words as one token.
+
+    Its own makes a token of each letter, and compares it with every special sign. An argument
+    without braces is one letter, and read as before.
+    """
+
+    class WordWalker(walker.LatexWalker):  # type: ignore[misc]
+        def get_token(self, pos: int, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - as above
+            # How nodes outside of arguments are read: they are joined to one run of text.
+            in_text = "parsing_state" in named and "environments" not in named
+            if in_text and (words := WORDS.match(self.s, pos)):
+                text, begin = words[2], words.start(2)
+                return walker.LatexToken("char", text, begin, len(text), pre_space=words[1])
+            return super().get_token(pos, *given, **named)
+
+    return WordWalker
 
 
 def _last_argument(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types

@@ -6,8 +6,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pylatexenc import latexwalker
 
-from newsletter.render.tex import to_unicode
+from newsletter.render.tex import to_unicode, word_walker
 from tests.render.gallery import issues
 from tests.suite_size import LARGE
 
@@ -145,6 +146,45 @@ def test_private_code_points_in_the_input_are_removed():
 def test_deep_nesting_is_no_error(deep, times):
     assert to_unicode(f"${deep * times}a{'}' * times}$ and so on")
     assert to_unicode(f"{deep * times}a and so on")
+
+
+TOKENS = st.sampled_from(
+    [
+        *(r"\emph", r"\frac", r"\sqrt", r"\verb", r"\begin{x}", r"\end{x}", r"\alpha", r"\'"),
+        *(r"\H", r"\\", r"\(", r"\)", *"{}[]$'~*|,", "``", "--", "a", "Word", "ä²", "1"),
+    ]
+)
+
+
+def parsed(walker, text):
+    try:
+        nodes, *_ = walker(text, tolerant_parsing=True).get_latex_nodes()
+    except latexwalker.LatexWalkerError as error:
+        return str(error)
+    return re.sub(r"<parsing state \d+>", "", repr(nodes))
+
+
+@given(st.lists(TOKENS, max_size=20), st.sampled_from(["", " ", "  "]))
+def test_words_are_read_as_the_library_reads_their_letters(tokens, between):
+    text = between.join(tokens)
+    ours, theirs = (
+        parsed(one, text) for one in (word_walker(latexwalker), latexwalker.LatexWalker)
+    )
+    assert ours == theirs
+
+
+def test_plain_words_are_one_token():
+    read = []
+
+    class Counted(word_walker(latexwalker)):
+        def get_token(self, *given, **named):
+            read.append(super().get_token(*given, **named))
+            return read[-1]
+
+    parsed(Counted, r"Many plain words before \emph{one} macro and as many words after it")
+    assert [token.arg for token in read if token.tok == "char"] == [
+        *("Many plain words before", "one", "macro and as many words after it"),
+    ]
 
 
 def test_deep_nesting_and_many_dollars_are_fast():
