@@ -110,7 +110,9 @@ def addresses(day: str, paper: str) -> Iterator[str]:
     yield from (f"{archive}/feed.xml", f"{archive}/search?q=attention", f"{archive}/{day[:7]}.bib")
     yield from (f"/papers/{paper}", "/search?q=attention", '/search?q="language+model"+graph')
     yield from ("/search?q=sparse+quantization&page=3", "/search?q=author:li+from:2025-09")
-    yield from ("/search?q=attention&in=near-misses", "/search.bib?q=attention")
+    yield from (f"{archive}/{day}.bib", f"{archive}/{day[:7]}.ris", f"{archive}/{day[:7]}.md")
+    yield "/search?q=attention&in=near-misses"
+    yield from (f"/search.{kind}?q=attention" for kind in ("bib", "ris", "md"))
     yield from (f"/{one}/{LINKS.token(one, READER)}" for one in READERS_PAGES)
     vote, why = (LINKS.token(one, READER) for one in (Purpose.VOTE, Purpose.WHY))
     yield from (f"/preferences/{LINKS.token(Purpose.PREFERENCES, READER)}/votes",)
