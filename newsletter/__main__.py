@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     process.collect_garbage_less_often()
-    sys.excepthook = _whole if os.environ.get("NEWSLETTER_DEBUG") else _one_line
+    sys.excepthook = _with_traceback if os.environ.get("NEWSLETTER_DEBUG") else _one_line
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character must not make a finished command fail.
         if isinstance(stream, io.TextIOWrapper):
@@ -57,7 +57,9 @@ def _one_line(kind: type[BaseException], fault: BaseException, _: TracebackType 
     )
 
 
-def _whole(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+def _with_traceback(
+    kind: type[BaseException], fault: BaseException, trace: TracebackType | None
+) -> None:
     sys.stderr.write(_clean("".join(traceback.format_exception(kind, fault, trace))))
 
 

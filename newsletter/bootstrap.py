@@ -30,7 +30,13 @@ from newsletter.render import Renderer
 from newsletter.rubrics.catalog import LoadTexts, RubricCatalog
 from newsletter.rubrics.folder import RubricFolder, RubricSource
 from newsletter.scorers import DRAFTERS, SCORERS, Drafter, Scorer
-from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
+from newsletter.settings import (
+    Settings,
+    SettingsError,
+    dbos_faults,
+    require_mail_settings,
+    setting_warnings,
+)
 from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue
 from newsletter.store import Store, reader_rubrics
 from newsletter.store.rate_limits import SharedRequestQueue
@@ -93,8 +99,8 @@ def temporary_database(settings: Settings) -> Iterator[Settings]:
 
 def build_mailer(settings: Settings) -> Mailer:
     """The mailer. Raises SettingsError if settings that it needs are missing."""
-    refuse_half_set(settings)
-    for one in doubtful(settings):
+    require_mail_settings(settings)
+    for one in setting_warnings(settings):
         log.warning("%s", one)
     mailer: Mailer = resolve_name(MAILERS[settings.mailer_name])(settings)
     if settings.operator_only and settings.mailer_name != "outbox":

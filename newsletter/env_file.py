@@ -31,7 +31,7 @@ NEW_FILE = "# Written by newsletter init; .env.example lists all settings.\n"
 TEST_DATABASE = "NEWSLETTER_TEST_DATABASE_URL"
 
 
-def fault_of(path: Path) -> str:
+def syntax_fault(path: Path) -> str:
     """The first line of `.env` that cannot be read, with the fix but not the value; or nothing."""
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -156,15 +156,15 @@ def clean(text: str) -> str:
     return _known["redactor"].text(text)
 
 
-def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None:
+def set_up(settings: Settings, default_level: str, stream: TextIO | None = None) -> None:
     """Log to `stream` (default: standard error) from NEWSLETTER_LOG_LEVEL on.
 
-    `usual` is the level if that is not set. JSON unless the stream is a terminal.
+    `default_level` is used if that is not set. JSON unless the stream is a terminal.
     """
     import structlog
 
     stream = stream or sys.stderr
-    level = (settings.log_level or usual).upper()
+    level = (settings.log_level or default_level).upper()
     terminal = stream.isatty()
     redactor = _known["redactor"] = Redactor(secrets_of(settings))
     handler = logging.StreamHandler(stream)
@@ -222,15 +222,15 @@ def bound(**fields: object) -> Iterator[None]:
         yield
 
 
-def carried(act: Callable[P, T], **fields: object) -> Callable[P, T]:
+def with_log_context(act: Callable[P, T], **fields: object) -> Callable[P, T]:
     """`act` for a thread pool, with the log fields bound here and `fields`. To be called once.
 
     Threads of a pool do not inherit context variables.
     """
     context = contextvars.copy_context()
 
-    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
         with bound(**fields):
             return act(*args, **kwargs)
 
-    return partial(context.run, told)
+    return partial(context.run, run)

@@ -38,15 +38,20 @@ def process_id() -> str:
     return f"{socket.gethostname()[:64]}/{os.getpid()}/{_RANDOM_PART}"
 
 
-def of_owner(owner: str) -> str:
-    """The process id in an owner id, which may name the work in the process, too."""
+def process_id_of(owner: str) -> str:
+    """The process id in an owner id, which may also name a worker: `host/pid/random/worker`."""
     return "/".join(owner.split("/")[:3])
 
 
-def name_of(owner: str) -> str:
-    """The name for people in an owner id: that of the worker, else host and process id."""
+def display_name(owner: str) -> str:
+    """The name of an owner id on pages and in logs: that of its worker, else `host/pid`."""
     parts = owner.split("/", 3)
     return parts[3] if len(parts) > 3 else "/".join(parts[:2])  # noqa: PLR2004 - host, pid, mark
+
+
+def default_worker_name(role: str = "") -> str:
+    """`serve-host-1234`; without a role `host-1234`."""
+    return f"{f'{role}-' if role else ''}{socket.gethostname()}-{os.getpid()}"
 
 
 def is_dead(owner: str) -> bool:
@@ -69,6 +74,12 @@ def is_dead(owner: str) -> bool:
 
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def set_on_signal(stop: threading.Event) -> None:
+    """Set `stop` on each signal from now on. Only the main thread may call it."""
+    for number in SIGNALS:
+        signal.signal(number, lambda _number, _frame: stop.set())
 
 
 @contextmanager

@@ -367,7 +367,7 @@ class Settings(BaseSettings):
 def read_settings(**overrides: object) -> Settings:
     """Read the settings. Raises SettingsError with one line for each wrong setting."""
     secrets = Path("/run/secrets")
-    if fault := env_file.fault_of(Path(ENV_FILE)):
+    if fault := env_file.syntax_fault(Path(ENV_FILE)):
         raise SettingsError(fault)
     env_file.export_network(Path(ENV_FILE))
     try:
@@ -390,8 +390,8 @@ def _fault(fault: dict[str, Any]) -> str:
     return f"{name}: {reason[:1].lower()}{reason[1:]}{hint}"
 
 
-def doubtful(settings: Settings) -> list[str]:
-    """Settings that have no effect, or another than they seem to: `what is wrong; the fix` each."""
+def setting_warnings(settings: Settings) -> list[str]:
+    """Settings that have no effect, or another than it seems: `what is wrong; the fix` each."""
     unused = []
     if settings.smtp_url.get_secret_value() and settings.mailer_name != "smtp":
         unused.append(
@@ -424,7 +424,7 @@ def dbos_faults(settings: Settings) -> Iterator[str]:
         yield "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
 
 
-def refuse_half_set(settings: Settings) -> None:
+def require_mail_settings(settings: Settings) -> None:
     """Raise SettingsError unless all settings that real mail needs are set."""
     if settings.mailer_name == "outbox":
         return

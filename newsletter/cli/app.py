@@ -16,11 +16,11 @@ from newsletter.cli.groups import (
     rubrics_app,
     subscribers_app,
 )
-from newsletter.cli.help import WholeHelp
+from newsletter.cli.help import WrappedHelp
 from newsletter.domain.announcements import FIRST_DAY, holiday_name, is_announced
 
 app = typer.Typer(
-    cls=WholeHelp,
+    cls=WrappedHelp,
     help="A daily arXiv digest: every new paper scored against each subscriber's own rubric.",
     epilog="Start with: newsletter demo, then newsletter init. Settings: see .env.example.",
     no_args_is_help=True,

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from newsletter.domain.sanitize import UNSEEN, clean
+from newsletter.domain.sanitize import INVISIBLE, clean
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -57,6 +57,16 @@ def screen(*, errors: bool = False) -> Console:
     if not made.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         made.width = WIDE
     return made
+
+
+def say(what: RenderableType) -> None:
+    """Print text or a table to standard output, for people."""
+    screen().print(what)
+
+
+def note(text: str) -> None:
+    """Print to standard error, for people, beside an output that a program may read."""
+    screen(errors=True).print(text)
 
 
 class ProgressLines:
@@ -238,7 +248,7 @@ def print_json(value: object) -> None:
     ascii_only = not sys.stdout.encoding.lower().startswith("utf")
     text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
     # JSON escapes only some control characters; escaping the others keeps the meaning.
-    print(UNSEEN.sub(_escaped, text))  # noqa: T201 - for a program to read
+    print(INVISIBLE.sub(_escaped, text))  # noqa: T201 - for a program to read
 
 
 def print_raw(text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsletter import bootstrap, process
-from newsletter.cli.console import progress, screen, table
+from newsletter.cli.console import progress, say, screen, table
 from newsletter.errors import OperatorError
 from newsletter.settings import SettingsError, read_settings
 from newsletter.store import Store, StoreAddressError, StoreError
@@ -55,7 +55,7 @@ def _store_of_option(to: str) -> Store:
 def show_backup(file: Path) -> int:
     store = bootstrap.open_store(read_settings())
     size = backup.save(store, file, bootstrap.now())
-    screen().print(f"{file}: {size / 2**20:,.1f} MB, complete and verified")
+    say(f"{file}: {size / 2**20:,.1f} MB, complete and verified")
     return 0
 
 
@@ -109,14 +109,14 @@ def show_release(*, sent: bool) -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
         number = restore_holds.release(tx, bootstrap.now(), sent=sent)
     outcome = "marked as sent" if sent else "will be sent with the next run"
-    screen().print(f"{number} held mails: {outcome}")
+    say(f"{number} held mails: {outcome}")
     return 0
 
 
 def show_reopen() -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
         database_role.delete_fact(tx, database_role.DatabaseFactKind.MOVED)
-    screen().print("This database sends mail again. Make sure that its copy does not.")
+    say("This database sends mail again. Make sure that its copy does not.")
     return 0
 
 

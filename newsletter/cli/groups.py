@@ -8,10 +8,10 @@ from typing import Annotated, Optional
 
 import typer
 
-from newsletter.cli.help import WholeHelp, sent_or_resend
+from newsletter.cli.help import WrappedHelp, sent_or_resend
 
 database_app = typer.Typer(
-    cls=WholeHelp,
+    cls=WrappedHelp,
     help="Copy, back up and restore the database.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -103,13 +103,13 @@ def reopen() -> None:
 
 
 deliveries_app = typer.Typer(
-    cls=WholeHelp,
+    cls=WrappedHelp,
     help="Mails whose outcome is unknown, and digests that wait.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 replies_app = typer.Typer(
-    cls=WholeHelp,
+    cls=WrappedHelp,
     help="Replies that a person has to read.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -182,7 +182,7 @@ def answer(
 
 
 rubrics_app = typer.Typer(
-    cls=WholeHelp,
+    cls=WrappedHelp,
     help="List, draft, check, replay and compare rubrics.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -332,7 +332,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
 
 
 subscribers_app = typer.Typer(
-    cls=WholeHelp,
+    cls=WrappedHelp,
     help="Import, export, list, add, pause, remove and restore subscribers.",
     no_args_is_help=True,
     rich_markup_mode=None,

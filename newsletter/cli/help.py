@@ -1,4 +1,4 @@
-"""`--help` with whole sentences: Click cuts each command's line at the terminal width."""
+"""`--help` with wrapped lines: Click cuts each command's line at the terminal width."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
 
-WHOLE = 10_000
+NO_LIMIT = 10_000
 
 
-class WholeHelp(TyperGroup):
+class WrappedHelp(TyperGroup):
     """A command group whose list wraps long lines instead of cutting them."""
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         rows = [
-            (name, command.get_short_help_str(WHOLE))
+            (name, command.get_short_help_str(NO_LIMIT))
             for name, command in found
             if command is not None and not command.hidden
         ]

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 from newsletter import bootstrap, env_file
 from newsletter.cli import init_questions as questions
-from newsletter.cli.console import screen
+from newsletter.cli.console import say
 from newsletter.cli.demo import command_name
 from newsletter.cli.preview import show_test_send
 from newsletter.cli.subscribers import ImportOptions, show_add
@@ -81,7 +81,7 @@ def show_init(options: InitOptions) -> int:
     if Path(ENV_FILE).exists() and not options.yes:
         changes = ", ".join(plan.values)
         if not ask.confirm(f"{ENV_FILE} exists. Set {changes} in it, and keep its other lines?"):
-            _say("Nothing was written.")
+            say("Nothing was written.")
             return 1
     test_mail = _wants_test_mail(options, plan, ask)
     _write(plan, settings)
@@ -188,7 +188,7 @@ def _write(plan: Plan, settings: Settings) -> None:
         for draft in drafts.values():
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-    _say(f"Wrote {env} ({plural(len(plan.values), 'setting')}) and {rubric}.")
+    say(f"Wrote {env} ({plural(len(plan.values), 'setting')}) and {rubric}.")
 
 
 def _wants_test_mail(options: InitOptions, plan: Plan, ask: questions.Asker) -> bool:
@@ -206,26 +206,26 @@ def _wants_test_mail(options: InitOptions, plan: Plan, ask: questions.Asker) -> 
 
 def _say_next(plan: Plan, settings: Settings) -> None:
     command, hour = command_name(), f"{settings.send_at:%H:%M}"
-    _say("")
+    say("")
     if plan.values.get("NEWSLETTER_OPERATOR_ONLY"):
-        _say(
+        say(
             "Mail goes to you alone. For other readers: NEWSLETTER_PUBLIC_URL, "
             "NEWSLETTER_POSTAL_ADDRESS, and NEWSLETTER_OPERATOR_ONLY out of .env."
         )
     if plan.values["NEWSLETTER_MAILER"] == "outbox":
-        _say("Mail is written to files: after a run, open var/outbox/index.html.")
-    _say(f"Your rubric is {plan.rubric_file}: edit it at any time. Next:")
+        say("Mail is written to files: after a run, open var/outbox/index.html.")
+    say(f"Your rubric is {plan.rubric_file}: edit it at any time. Next:")
     for line in (
         f"{command} run      # fetch and mail the newest announcement now",
         f"{command} doctor   # check everything",
     ):
-        _say(f"  {line}")
-    _say("To keep it running, one of these:")
+        say(f"  {line}")
+    say("To keep it running, one of these:")
     for line in (
         f"{command} serve    # mails at {hour} {settings.timezone}; with the web pages",
         *_ways_to_keep_running(settings),
     ):
-        _say(f"  {line}")
+        say(f"  {line}")
 
 
 def _ways_to_keep_running(settings: Settings) -> Iterator[str]:
@@ -241,7 +241,3 @@ def _ways_to_keep_running(settings: Settings) -> Iterator[str]:
         yield "systemctl enable --now newsletter    # as a service: docs/operating.md, step 1"
     if (here / "compose.yaml").is_file():
         yield "docker compose up -d    # in Docker: docs/operating.md, step 1"
-
-
-def _say(text: str) -> None:
-    screen().print(text)

@@ -13,8 +13,8 @@ import typer
 from tzlocal import get_localzone_name
 
 from newsletter import bootstrap
-from newsletter.cli.console import screen
-from newsletter.domain import categories as arxiv_categories
+from newsletter.cli.console import say
+from newsletter.domain.categories import category_fault
 from newsletter.domain.findings import FindingState
 from newsletter.domain.preferences import parse_address, parse_clock, parse_zone
 from newsletter.errors import OperatorError
@@ -62,9 +62,9 @@ class Asker:
     def topic(self, given: str, titles: Mapping[str, str]) -> str:
         """A shipped rubric's slug, also where its title was given; or a sentence."""
         if self.on_terminal and not given:
-            _say("\nWhat do you want to read about? A shipped topic by its name:")
+            say("\nWhat do you want to read about? A shipped topic by its name:")
             for slug, title in titles.items():
-                _say(f"  {slug:<20} {title}")
+                say(f"  {slug:<20} {title}")
         question = "The name of one of these, or a sentence of your own"
         return self._checked(given, "--topic", question, lambda text: _topic(text, titles))
 
@@ -163,10 +163,10 @@ class Asker:
         except SettingsError as error:
             if not self.on_terminal:
                 raise
-            _say(str(error))
+            say(str(error))
             return False
         for one in found:
-            _say(f"{one.state}: {one.check}: {one.said}" + (f"; {one.fix}" if one.fix else ""))
+            say(f"{one.state}: {one.check}: {one.said}" + (f"; {one.fix}" if one.fix else ""))
         failed = [one for one in found if one.state is FindingState.FAIL]
         if failed and not self.on_terminal:
             message = f"nothing was written: {failed[0].check}: {failed[0].said}"
@@ -178,7 +178,7 @@ class Asker:
         if not typer.confirm("Keep it although this check failed?", default=False):
             message = f"nothing was written: {failed[0].check}: {failed[0].said}"
             raise OperatorError(message)
-        _say("Kept; once the fault is mended, check it again: newsletter doctor")
+        say("Kept; once the fault is mended, check it again: newsletter doctor")
         return True
 
     def _checked(
@@ -200,7 +200,7 @@ class Asker:
                 if given:
                     message = f"{option}: {error}"
                     raise SettingsError(message) from None
-                _say(str(error))
+                say(str(error))
 
 
 def _fields(values: Mapping[str, str]) -> dict[str, object]:
@@ -265,16 +265,9 @@ def _way(text: str) -> str:
 def _known_categories(text: str) -> str:
     names = text.replace(",", " ").split()
     for name in names:
-        if not arxiv_categories.is_known(name):
-            near = arxiv_categories.nearest(name)
-            hint = f"; is {' or '.join(near)} meant?" if near else ""
-            message = f"{name[:40]} is no category of arXiv{hint}"
-            raise ValueError(message)
+        if fault := category_fault(name):
+            raise ValueError(fault)
     if not names:
         message = "name one category at least"
         raise ValueError(message)
     return " ".join(dict.fromkeys(names))
-
-
-def _say(text: str) -> None:
-    screen().print(text)

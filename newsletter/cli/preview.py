@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter import bootstrap
-from newsletter.cli.console import progress, screen
+from newsletter.cli.console import progress, say, screen
 from newsletter.cli.run import check_slug, say_older
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Format, Subscription
@@ -49,7 +49,7 @@ def _preview(
     except OSError as error:
         message = f"cannot write {file_error(error)}"
         raise OperatorError(message) from error
-    _say(f"{copy.subject}\nWritten to {out} and {text}; nothing was sent.")
+    say(f"{copy.subject}\nWritten to {out} and {text}; nothing was sent.")
     return 0
 
 
@@ -73,7 +73,7 @@ def show_test_send(to: str, rubric: str, day: date | None) -> int:
     with app.store.read() as tx:
         send_test.refuse_suppressed(tx, to, settings.operator_email)
     email = send_test.build(app, _digest(app, rubric, day), send_test.reader_for(app, rubric, to))
-    _say(send_test.send(app, email))
+    say(send_test.send(app, email))
     return 0
 
 
@@ -110,7 +110,3 @@ def _reader(app: App, slug: str, address: str) -> Subscription:
         format=chosen.format if chosen else Format.FULL,
         since=chosen.since if chosen else app.clock(),
     )
-
-
-def _say(text: str) -> None:
-    screen().print(text)

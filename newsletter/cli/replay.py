@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from newsletter import bootstrap
-from newsletter.cli.console import print_json, progress, screen, table
+from newsletter.cli.console import note, print_json, progress, say, screen, table
 from newsletter.domain.formatting import dollars, plural
 from newsletter.errors import OperatorError
 from newsletter.rubrics.file import load
@@ -46,7 +46,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
     rubric = load(file)
     found = stored_days(app.store, rubric, days)
     at_most = _price(app, rubric, found)
-    screen(errors=True).print(
+    note(
         f"{plural(len(found), 'stored day')}, "
         f"{plural(sum(len(day.papers) for day in found), 'paper')}: "
         f"at most {dollars(at_most)} for papers without a score"
@@ -69,7 +69,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
     else:
         _show(done, {paper.id: paper for day in found for paper in day.papers})
     gaps = [_gap(one.date, one.read, one.to_read, one.unread_reason) for one in done]
-    return _complain(gap for gap in gaps if gap)
+    return report_unscored(gap for gap in gaps if gap)
 
 
 def show_again(file: Path, *, as_json: bool) -> int:
@@ -199,14 +199,14 @@ def _show_figures(
     if as_json:
         print_json(figures | {"read": read, "to_read": to_read, "cost_nanos": cost})
     else:
-        rows = [(name.replace("_", " "), _figure(value)) for name, value in figures.items()]
+        rows = [(name.replace("_", " "), figure(value)) for name, value in figures.items()]
         rows += [("read", f"{read} of {to_read}"), ("cost", dollars(cost))]
-        screen().print(table("Agreement", ("figure", "value"), rows))
+        say(table("Agreement", ("figure", "value"), rows))
     gap = _gap(day.date, read, to_read, unread_reason(scored))
-    return _complain([gap] if gap else [])
+    return report_unscored([gap] if gap else [])
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
@@ -216,9 +216,9 @@ def _gap(day: date, read: int, to_read: int, reason: str) -> str:
     return f"{day}: {read} of {to_read} papers were scored: {reason}" if reason else ""
 
 
-def _complain(gaps: Iterable[str]) -> int:
+def report_unscored(gaps: Iterable[str]) -> int:
     """Print what was not scored. Returns the exit status."""
-    said = list(gaps)
-    for gap in said:
-        screen(errors=True).print(f"newsletter: {gap}")
-    return 1 if said else 0
+    found = list(gaps)
+    for gap in found:
+        note(f"newsletter: {gap}")
+    return 1 if found else 0

@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from newsletter import bootstrap
-from newsletter.cli.console import print_json, screen, table
+from newsletter.cli.console import print_json, say, table
 from newsletter.domain.formatting import plural
 from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
@@ -17,7 +17,7 @@ from newsletter.store.reports import operator_views
 if TYPE_CHECKING:
     from newsletter.store.inbound import InboundMail
 
-MOST_REPORTS = 50
+MAX_REPORTS = 50
 SHORT = 12
 """Hex digits of a reply's id that are shown; the beginning of an id is enough to name it."""
 
@@ -58,7 +58,7 @@ def show_resolve(delivery_id: str, *, sent: bool) -> int:
     if done is ReviewDecision.NOT_WAITING:
         message = f"no unknown mail has the id {delivery_id}; see: newsletter deliveries list"
         raise SettingsError(message)
-    screen().print(done)
+    say(done)
     return 0
 
 
@@ -74,9 +74,9 @@ def show_allow(rubric: str, day: str) -> int:
         message = f"no digest of {rubric} for {day} was mailed; see: newsletter status"
         raise SettingsError(message)
     if not waiting:
-        screen().print(f"{rubric} of {day}: no mail is waiting")
+        say(f"{rubric} of {day}: no mail is waiting")
         return 0
-    screen().print(
+    say(
         f"{rubric} of {day}: {plural(waiting, 'waiting mail')} will be sent, within five "
         f"minutes by `newsletter serve`, or by: newsletter run --date {day} --rubric {rubric}"
     )
@@ -85,7 +85,7 @@ def show_allow(rubric: str, day: str) -> int:
 
 def show_reports(*, as_json: bool) -> int:
     with bootstrap.open_store(read_settings()).read() as tx:
-        found = operator_views.unreadable_reports(tx, bootstrap.now(), MOST_REPORTS)
+        found = operator_views.unreadable_reports(tx, bootstrap.now(), MAX_REPORTS)
     facts = [
         {
             "received": f"{one.received_at:%Y-%m-%d %H:%M}",
@@ -121,7 +121,7 @@ def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
         done = review.answer_reply(tx, letter.id, bootstrap.now(), unsubscribe=unsubscribe)
     if done is ReviewDecision.NOBODY:
         raise SettingsError(done)
-    screen().print(done)
+    say(done)
     return 0
 
 
@@ -137,6 +137,6 @@ def _show(title: str, facts: list[dict[str, str]], *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     elif facts:
-        screen().print(table(title, [*facts[0]], [[*fact.values()] for fact in facts]))
+        say(table(title, [*facts[0]], [[*fact.values()] for fact in facts]))
     else:
-        screen().print(f"{title}: none")
+        say(f"{title}: none")

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from newsletter import bootstrap
-from newsletter.cli.console import print_json, screen, table
+from newsletter.cli.console import note, print_json, say, screen, table
 from newsletter.cli.replay import stored_days
 from newsletter.cli.status import reader_rubrics_line
-from newsletter.domain.categories import doubts
+from newsletter.domain.categories import category_warnings
 from newsletter.domain.formatting import dollars
 from newsletter.domain.reader_rubrics import PausedBy, ReaderRubric, is_reader_rubric
 from newsletter.domain.similarity import similarities
@@ -55,11 +55,11 @@ def show_rubrics(*, as_json: bool) -> int:
         print_json(facts)
     elif facts:
         rows = [[_cell(value) for value in fact.values()] for fact in facts]
-        screen().print(table(f"Rubrics in {settings.rubrics_dir}", [*facts[0]], rows))
+        say(table(f"Rubrics in {settings.rubrics_dir}", [*facts[0]], rows))
     if not as_json and (line := reader_rubrics_line(asdict(own))):
-        screen().print(line)
+        say(line)
     for fault in (fault for faults in rubrics.faults.values() for fault in faults):
-        screen(errors=True).print(f"newsletter: {fault}")
+        note(f"newsletter: {fault}")
     return 1 if rubrics.faults else 0
 
 
@@ -98,9 +98,9 @@ def show_reader_rubrics(*, as_json: bool) -> int:
     elif facts:
         rows = [[_amount(name, value) for name, value in fact.items()] for fact in facts]
         headings = [name.replace("_nanos", "").replace("_", " ") for name in facts[0]]
-        screen().print(table("Rubrics that readers wrote", headings, rows))
+        say(table("Rubrics that readers wrote", headings, rows))
     else:
-        screen().print("No reader has written a rubric yet (NEWSLETTER_READER_RUBRICS).")
+        say("No reader has written a rubric yet (NEWSLETTER_READER_RUBRICS).")
     return 0
 
 
@@ -123,7 +123,7 @@ def show_pause(slug: str, reason: str) -> int:
         known = _known(tx, slug)
         done = reader_rubrics.pause(tx, slug, PausedBy.OPERATOR, now, reason.strip())
     said = "paused; its reader sees the reason on the preferences page"
-    screen().print(f"{slug}: {said if done else f'is a {known.state.value}: no change'}")
+    say(f"{slug}: {said if done else f'is a {known.state.value}: no change'}")
     return 0
 
 
@@ -134,7 +134,7 @@ def show_resume(slug: str) -> int:
         done = reader_rubrics.resume(tx, slug, PausedBy.OPERATOR, now)
     by_reader = PausedBy.READER in known.paused_by
     said = "resumed; its reader paused it too" if by_reader else "resumed"
-    screen().print(f"{slug}: {said if done else 'the operator has not paused it: no change'}")
+    say(f"{slug}: {said if done else 'the operator has not paused it: no change'}")
     return 0
 
 
@@ -164,8 +164,8 @@ def show_rubric_check(file: Path) -> int:
         f"{rubric.novelty} or more. {len(rubric.exclude)} excluded words, "
         f"{len(rubric.authors)} followed authors.",
     )
-    for doubt in doubts(rubric.categories):
-        console.print(f"Warning: {doubt}")
+    for warning in category_warnings(rubric.categories):
+        console.print(f"Warning: {warning}")
     _say_price(rubric)
     return 0
 
@@ -180,7 +180,7 @@ def _say_not_compared(settings: Settings, rubric: Rubric) -> None:
     except OperatorError:
         return
     if not any(similarities(rubric, day.papers)):
-        screen().print(
+        say(
             f"Warning: local ranking can't compare it: it shares no word with the "
             f"{len(day.papers)} papers of {day.date}. Write it in English and about its "
             "categories, or set ANTHROPIC_API_KEY"
@@ -199,13 +199,13 @@ def _say_price(rubric: Rubric) -> None:
         scorer = bootstrap.build_scorer(settings)
         guess = estimate(scorer, rubric, day.papers, day.date, bootstrap.now())
     except OperatorError as trouble:
-        screen().print(f"The cost of a day is known once one is stored: {trouble}")
+        say(f"The cost of a day is known once one is stored: {trouble}")
         return
     except ScorerError as error:
-        screen().print(f"The cost of a day could not be estimated: {error}")
+        say(f"The cost of a day could not be estimated: {error}")
         return
     if guess is not None:
-        screen().print(
+        say(
             f"A day like {day.date}: {guess.papers:,} papers, {guess.calls} calls, about "
             f"{guess.prompt_tokens:,} tokens in and {guess.output_tokens:,} out, "
             f"{dollars(guess.nanos)}"

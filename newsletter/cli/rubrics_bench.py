@@ -8,7 +8,8 @@ from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import bootstrap
-from newsletter.cli.console import confirm, print_json, progress, screen, table
+from newsletter.cli.console import confirm, note, print_json, progress, say, screen, table
+from newsletter.cli.replay import figure, report_unscored
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.process import stop_on_signal
@@ -67,7 +68,7 @@ def show_bench(
     settings = read_settings()
     plan = _plan(settings, folder, versions, repeats)
     at_most = _upper_nanos(plan)
-    screen(errors=True).print(
+    note(
         f"{plural(len(plan.days), 'labelled day')}, "
         f"{plural(sum(len(day.papers) for day in plan.days), 'paper')}, "
         f"{plural(len(plan.scorers), 'prompt version')}, {plural(repeats, 'repeat')}: the first "
@@ -80,7 +81,12 @@ def show_bench(
         confirm(f"Make these calls, and keep their answers in {folder / DATABASE}?")
     runs = _run(settings, folder, plan, int(budget_usd * NANOS_PER_DOLLAR))
     _show(plan, runs, as_json=as_json)
-    return _complain(runs)
+    return report_unscored(
+        f"{run.day.date}, prompt {run.version}, repeat {run.repeat}: "
+        f"{run.read} of {run.papers} papers were scored: {run.unread_reason}"
+        for run in runs
+        if run.unread_reason
+    )
 
 
 def _plan(settings: Settings, folder: Path, versions: Sequence[str], repeats: int) -> BenchPlan:
@@ -146,7 +152,7 @@ def _show(plan: BenchPlan, runs: Sequence[PromptRun], *, as_json: bool) -> None:
     columns = [_column(one) for one in found]
     headings = ["figure", *(f"prompt {one.version}" for one in found)]
     rows = [[name, *(column[name] for column in columns)] for name in (columns or [{}])[0]]
-    screen().print(table("Prompt versions against the labels", headings, rows))
+    say(table("Prompt versions against the labels", headings, rows))
 
 
 def _column(one: PromptFigures) -> dict[str, str]:
@@ -155,10 +161,10 @@ def _column(one: PromptFigures) -> dict[str, str]:
     least, most = min(slots, key=slots.__getitem__), max(slots, key=slots.__getitem__)
     return {
         "days x repeats": f"{one.days} x {one.runs / one.days:g}",
-        "recall of the labelled picks": _figure(one.recall),
-        "precision of our picks": _figure(one.precision),
-        "Jaccard with the labels": _figure(one.jaccard),
-        "Jaccard of two repeats": _figure(one.repeats_agree),
+        "recall of the labelled picks": figure(one.recall),
+        "precision of our picks": figure(one.precision),
+        "Jaccard with the labels": figure(one.jaccard),
+        "Jaccard of two repeats": figure(one.repeats_agree),
         "relevance drift": f"{one.relevance_drift:+.2f}",
         "novelty drift": f"{one.novelty_drift:+.2f}",
         "picks a day": f"{one.picks:.1f}",
@@ -166,18 +172,3 @@ def _column(one: PromptFigures) -> dict[str, str]:
         "highest mean score by slot": f"{slots[most]:.2f} ({most})",
         "cost": dollars(one.nanos),
     }
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _complain(runs: Sequence[PromptRun]) -> int:
-    """Name the runs that are not whole. Returns the exit status."""
-    gaps = [run for run in runs if run.unread_reason]
-    for run in gaps:
-        screen(errors=True).print(
-            f"newsletter: {run.day.date}, prompt {run.version}, repeat {run.repeat}: "
-            f"{run.read} of {run.papers} papers were scored: {run.unread_reason}"
-        )
-    return 1 if gaps else 0

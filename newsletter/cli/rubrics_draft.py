@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import bootstrap
-from newsletter.cli.console import print_raw, screen
-from newsletter.domain.categories import is_known, nearest
+from newsletter.cli.console import note, print_raw
+from newsletter.domain.categories import category_fault
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.rubric_draft import (
     MAX_SENTENCE,
@@ -74,12 +74,12 @@ def show_draft(options: DraftOptions) -> int:
             raise OperatorError(message)
         now = bootstrap.now()
         at_most = dollars(draft_upper_nanos(drafter, material, now))
-        _say(f"{drafter.name}: one call, at most {at_most}")
+        note(f"{drafter.name}: one call, at most {at_most}")
         if options.dry_run:
             return 0
         budget = Budget(settings.budget_nanos, settings.monthly_budget_nanos)
         draft, nanos = draft_with_model(store, drafter, material, budget, bootstrap.now)
-        _say(f"It cost {dollars(nanos)}." if nanos else "Its answer was stored: it cost nothing.")
+        note(f"It cost {dollars(nanos)}." if nanos else "Its answer was stored: it cost nothing.")
     return _write(draft, options)
 
 
@@ -92,9 +92,8 @@ def _check(options: DraftOptions) -> None:
         message = f"--about: at most {MAX_SENTENCE} characters; say it in a sentence or two"
         raise SettingsError(message)
     for name in options.categories:
-        if not is_known(name):
-            hint = f"; did you mean {', '.join(near)}?" if (near := nearest(name)) else ""
-            message = f"--category {name}: arXiv has no such category{hint}"
+        if fault := category_fault(name):
+            message = f"--category: {fault}"
             raise SettingsError(message)
     if options.out and options.out.exists():
         message = f"--out {options.out}: exists already; name a new file"
@@ -114,13 +113,13 @@ def _liked(settings: Settings, store: Store | None, options: DraftOptions) -> li
     for file in options.files:
         library = _read(file)
         left_out = f", {library.skipped} left out" if library.skipped else ""
-        _say(f"{file}: {library.kind}, {plural(len(library.papers), 'paper')}{left_out}")
+        note(f"{file}: {library.kind}, {plural(len(library.papers), 'paper')}{left_out}")
         found += library.papers
     known = _look_up(settings, store, liked_papers.bare_ids(found))
     liked = list(liked_papers.completed(found, known))
     if options.author:
         own = [one for one in _newest(store) if options.author in one.authors]
-        _say(f"{options.author}: {plural(len(own), 'paper')} of the newest {MAX_NEWEST:,} stored")
+        note(f"{options.author}: {plural(len(own), 'paper')} of the newest {MAX_NEWEST:,} stored")
         liked += map(liked_papers.library_paper, own)
     return list(dict.fromkeys(liked))
 
@@ -149,7 +148,7 @@ def _look_up(settings: Settings, store: Store | None, ids: Sequence[str]) -> dic
         else bootstrap.build_source(settings, store)
     )
     if isinstance(source, IncrementalSource):
-        _say(f"Asking arXiv for {plural(len(missing), 'paper')}")
+        note(f"Asking arXiv for {plural(len(missing), 'paper')}")
         found |= {paper.id: paper for paper in source.by_id(missing)}
     return found
 
@@ -181,9 +180,5 @@ def _write(draft: RubricDraft, options: DraftOptions) -> int:
     except OSError as error:
         message = f"cannot write {options.out}: {error.strerror}"
         raise OperatorError(message) from error
-    _say(f"Written to {options.out}. Next: newsletter rubrics check {options.out}")
+    note(f"Written to {options.out}. Next: newsletter rubrics check {options.out}")
     return 0
-
-
-def _say(text: str) -> None:
-    screen(errors=True).print(text)

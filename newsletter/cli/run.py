@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import TYPE_CHECKING, Any
 
-from newsletter import bootstrap, logs
-from newsletter.cli.console import print_json, progress, screen, table
+from newsletter import bootstrap, logs, process
+from newsletter.cli.console import note, print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.model import DayKind, Outcome
 from newsletter.domain.reader_rubrics import is_reader_rubric
@@ -166,7 +164,7 @@ def say_older(app: App, rubric: Rubric, digest: Digest) -> None:
     """Print a note if the rubric was edited after its digest was made."""
     file = app.settings.rubrics_dir / f"{rubric.slug}.md"
     if said := older_version(digest, rubric, str(file)):
-        screen(errors=True).print(f"newsletter: {rubric.slug}: {said}")
+        note(f"newsletter: {rubric.slug}: {said}")
 
 
 def run_day(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> DailyRun:
@@ -186,8 +184,7 @@ def run_day(app: App, day: date | None, rubric: str | None, *, as_json: bool) ->
 
 def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
     """Run tasks in this process too, whether or not there are other workers."""
-    name = f"run-{socket.gethostname()}-{os.getpid()}"
-    return run_worker(app, name, report, must_agree=True)
+    return run_worker(app, process.default_worker_name("run"), report, must_agree=True)
 
 
 def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
@@ -328,7 +325,7 @@ def report_failures(edition: DailyRun) -> int:
         names = [slug for slug in slugs if not is_reader_rubric(slug)]
         if own := len(slugs) - len(names):
             names.append(plural(own, "reader rubric"))
-        screen(errors=True).print(f"newsletter: {', '.join(names)}: {trouble}")
+        note(f"newsletter: {', '.join(names)}: {trouble}")
     _say_held(edition.unserved)
     return 1 if met or edition.unserved else 0
 
@@ -336,4 +333,4 @@ def report_failures(edition: DailyRun) -> int:
 def _say_held(waiting: Iterable[UnservedRubric]) -> None:
     for one in waiting:
         held_back = f"{plural(one.readers, 'reader')} held: {one.reason}"
-        screen(errors=True).print(f"newsletter: {one.slug}: {held_back}")
+        note(f"newsletter: {one.slug}: {held_back}")

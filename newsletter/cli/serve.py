@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import socket
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from newsletter import bootstrap, logs
+from newsletter import bootstrap, logs, process
 from newsletter.context import no_progress
 from newsletter.domain.findings import FindingState
 from newsletter.jobs.daemon import run_scheduler, single_instance
 from newsletter.jobs.worker import run_worker
 from newsletter.operations.doctor.local import keys_found
-from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
@@ -39,8 +36,7 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
     logs.set_up(settings, "info")
     app = bootstrap.build_app(settings)
     # Uvicorn stops on a signal and raises it again, which would kill the scheduler.
-    for number in SIGNALS:
-        signal.signal(number, lambda _number, _frame: app.stop.set())
+    process.set_on_signal(app.stop)
     lock = single_instance(app.store) if schedule else nullcontext()
     worker = _working(app) if schedule and work else nullcontext()
     with lock, worker, run_scheduler(app) if schedule else nullcontext() as watchdog:
@@ -67,8 +63,7 @@ def _refuse_invalid_keys(settings: Settings) -> None:
 
 def _working(app: App) -> AbstractContextManager[None]:
     """Run tasks in this process too: a single `serve` needs no worker."""
-    name = f"serve-{socket.gethostname()}-{os.getpid()}"
-    return run_worker(app, name, no_progress)
+    return run_worker(app, process.default_worker_name("serve"), no_progress)
 
 
 def _serve_pages(app: App, listener: socket.socket, watchdog: SchedulerWatchdog | None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from newsletter import bootstrap
-from newsletter.cli.console import print_json, screen, table
+from newsletter.cli.console import print_json, say, screen, table
 from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
 from newsletter.domain.formatting import dollars, month_start, plural
 from newsletter.domain.shared_settings import list_names
@@ -236,5 +236,5 @@ def _facts(store: Store) -> dict[str, Any]:
 def show_migrate() -> int:
     store = Store(read_settings().database_url.get_secret_value())
     store.migrate()
-    screen().print("The database is up to date.")
+    say("The database is up to date.")
     return 0

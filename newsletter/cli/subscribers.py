@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import bootstrap
-from newsletter.cli.console import confirm, print_json, print_raw, screen, table
+from newsletter.cli.console import confirm, note, print_json, print_raw, say, screen, table
 from newsletter.delivery import identity
 from newsletter.delivery.confirmation import InvitedCount, invite_pending, inviter
 from newsletter.domain.csv_header import COLUMNS, Columns
@@ -124,7 +124,7 @@ def _named(row: SubscriberRow) -> str:
 
 def _say_invited(invited: InvitedCount) -> None:
     if invited.sent:
-        _say(f"{invited.sent} asked by mail to confirm")
+        say(f"{invited.sent} asked by mail to confirm")
     if invited.trouble:
         message = (
             f"not everyone was asked to confirm: {invited.trouble}; all are stored, "
@@ -151,7 +151,7 @@ def _known_rubrics(settings: Settings) -> Collection[str]:
     found = bootstrap.rubrics(settings)
     for slug, faults in found.faults.items():
         wait = f"rubric {slug} can't be read, so its readers get no mail"
-        screen(errors=True).print(f"newsletter: {wait}: {'; '.join(faults)}")
+        note(f"newsletter: {wait}: {'; '.join(faults)}")
     return {*found, *found.faults}
 
 
@@ -163,23 +163,23 @@ def _counts(done: ImportResult, options: ImportOptions) -> str:
 
 
 def _say_changes(done: ImportResult, options: ImportOptions, *, listed: bool) -> None:
-    _say(f"{_counts(done, options)}{' (dry run: nothing was saved)' if options.dry_run else ''}")
+    say(f"{_counts(done, options)}{' (dry run: nothing was saved)' if options.dry_run else ''}")
     if listed:
         for row, merged in done.notable:
             for one in merged.changes:
-                _say(f"{_named(row)}: {one}")
+                say(f"{_named(row)}: {one}")
             for one in merged.kept:
                 stays = f"{one.name} stays {one.old}, as the reader chose"
-                _say(f"{_named(row)}: {stays}; given was {one.new}")
+                say(f"{_named(row)}: {stays}; given was {one.new}")
     if kept := sum(len(merged.kept) for _, merged in done.notable):
-        _say(f"{kept} preferences stay as readers chose them; --overwrite uses those of the file")
+        say(f"{kept} preferences stay as readers chose them; --overwrite uses those of the file")
     if done.counts[SubscriberChange.SUPPRESSED]:
-        _say(
+        say(
             "Suppressed addresses unsubscribed, bounced or complained before; they get no mail. "
             "If one asks for mail again: newsletter subscribers restore ADDRESS --consent TEXT"
         )
     if done.counts[SubscriberChange.ADDED] and not options.consent.strip():
-        _say("They stay pending until they confirm; use --consent if they agreed before.")
+        say("They stay pending until they confirm; use --consent if they agreed before.")
 
 
 def show_export(out: str) -> int:
@@ -191,14 +191,12 @@ def show_export(out: str) -> int:
         found = subscriptions.mailable(tx)
         text = write_subscribers(one for one in found if not is_reader_rubric(one.rubric))
     if own := sum(number for slug, number in by_rubric.items() if is_reader_rubric(slug)):
-        screen(errors=True).print(
+        note(
             f"not in it: {plural(own, 'subscription')} to rubrics that readers wrote themselves; "
             "`newsletter db copy` and `db backup` keep them"
         )
     if left_out := known - served:
-        screen(errors=True).print(
-            f"not in it: {plural(left_out, 'subscription')}, pending, paused or unsubscribed"
-        )
+        note(f"not in it: {plural(left_out, 'subscription')}, pending, paused or unsubscribed")
     if out == "-":
         print_raw(text)
         return 0
@@ -242,9 +240,9 @@ def show_subscribers(*, as_json: bool) -> int:
             [{**fact, **preference} for fact, preference in zip(facts, preferences, strict=True)]
         )
     elif facts:
-        screen().print(table("Subscribers", [*facts[0]], [[*fact.values()] for fact in facts]))
+        say(table("Subscribers", [*facts[0]], [[*fact.values()] for fact in facts]))
     else:
-        _say("No subscribers yet: newsletter subscribers import FILE --consent TEXT")
+        say("No subscribers yet: newsletter subscribers import FILE --consent TEXT")
     return 0
 
 
@@ -274,7 +272,7 @@ def show_pause(email: str, *, resume: bool) -> int:
         change = subscribers.resume if resume else subscribers.pause
         done = change(tx, known.subscriber_id, "operator", bootstrap.now())
     state = "resumed" if resume else "paused"
-    _say(f"{known.email}: {state}" if done else f"{known.email} is {known.state.value}: no change")
+    say(f"{known.email}: {state}" if done else f"{known.email} is {known.state.value}: no change")
     return 0
 
 
@@ -291,7 +289,7 @@ def show_remove(email: str, rubrics: Sequence[str], *, yes: bool) -> int:
         confirm(f"Unsubscribe {known.email} from {what} permanently? No import undoes this.")
     with store.begin() as tx:
         done = readers.remove(tx, found, rubrics, bootstrap.now())
-    _say(f"{known.email}: {'unsubscribed permanently' if done else 'was unsubscribed already'}")
+    say(f"{known.email}: {'unsubscribed permanently' if done else 'was unsubscribed already'}")
     return 0
 
 
@@ -305,7 +303,7 @@ def show_restore(email: str, rubrics: Sequence[str], consent: str) -> int:
     with store.read() as tx:
         wanted = readers.restorable(tx, address, rubrics)
         if not wanted.is_needed:
-            _say(f"{address} is {_known(tx, address).state.value}: no change")
+            say(f"{address} is {_known(tx, address).state.value}: no change")
             return 0
     # The provider first: the other order could let it drop the mail of an active reader.
     if lists := bootstrap.suppression_lists(settings):
@@ -314,9 +312,9 @@ def show_restore(email: str, rubrics: Sequence[str], consent: str) -> int:
         back = readers.restore(tx, address, rubrics, consent.strip(), bootstrap.now())
     if back:
         what = " and ".join(repr(one.rubric) for one in back)
-        _say(f"{back[0].email}: active again, with {what}")
+        say(f"{back[0].email}: active again, with {what}")
     else:
-        _say(
+        say(
             f"{address} may be mailed again, but is no subscriber: "
             f"newsletter subscribers add {address} --rubric SLUG --consent TEXT"
         )
@@ -336,7 +334,3 @@ def _known(tx: Connection, email: str) -> Subscription:
         message = f"{email} is no subscriber; see: newsletter subscribers list"
         raise OperatorError(message)
     return known
-
-
-def _say(text: str) -> None:
-    screen().print(text)

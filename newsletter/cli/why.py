@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from newsletter import bootstrap
-from newsletter.cli.console import print_json, screen
+from newsletter.cli.console import print_json, say
 from newsletter.cli.run import check_slug
 from newsletter.domain.why import Lookup
 from newsletter.inbound import why
@@ -30,7 +30,7 @@ def show_why(paper: str, slug: str | None, *, as_json: bool) -> int:
     if as_json:
         print_json(_facts(answer))
     else:
-        screen().print(as_text(view_of(answer, app.links.issue_url)))
+        say(as_text(view_of(answer, app.links.issue_url)))
     return 0 if answer.lookup in FOUND else 1
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from newsletter import bootstrap, logs
+from newsletter import bootstrap, logs, process
 from newsletter.context import no_progress
 from newsletter.errors import OperatorError
 from newsletter.jobs.worker import run_worker
-from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
 from newsletter.web.app import create_monitoring_app
 from newsletter.web.context import Site
@@ -35,9 +32,8 @@ def show_worker(host: str, port: int | None, name: str) -> int:
     refuse_local_engine(settings)
     logs.set_up(settings, "info")
     app = bootstrap.build_app(settings)
-    name = name or f"{socket.gethostname()}-{os.getpid()}"
-    for number in SIGNALS:
-        signal.signal(number, lambda _number, _frame: app.stop.set())
+    name = name or process.default_worker_name()
+    process.set_on_signal(app.stop)
     with _listener(host, port) as listener, run_worker(app, name, no_progress):
         log.info("worker %s started; health pages at port %d", name, listener.getsockname()[1])
         try:

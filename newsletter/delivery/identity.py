@@ -32,8 +32,8 @@ def links(settings: Settings) -> Links:
 def signing_keys(settings: Settings) -> list[str]:
     """The keys that sign links, newest first.
 
-    For mail written to files a key is generated here; `refuse_half_set` requires a configured one
-    before mail leaves the machine.
+    For mail written to files a key is generated here; `require_mail_settings` requires a configured
+    one before mail leaves the machine.
     """
     given = settings.secret_key.get_secret_value()
     if given:

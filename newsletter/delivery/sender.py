@@ -19,7 +19,7 @@ from newsletter import logs
 from newsletter.delivery.limits import Concurrency, HardBounceGuard, SendLimits
 from newsletter.delivery.message import content_hash
 from newsletter.delivery.send_run import SendRun, Tally
-from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, says_gone
+from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, is_address_gone
 from newsletter.domain.mail import Delivery, DeliveryState, Email, EventKind
 from newsletter.mailers import Mailer, SendError, Verdict, connections_kept, name_of
 from newsletter.store import claims, events
@@ -213,7 +213,7 @@ class _Sender:
     def _start(self, pool: ThreadPoolExecutor, claimed: list[Delivery], until: datetime) -> None:
         for delivery in claimed:
             attempt = _Attempt(delivery, until)
-            future = pool.submit(logs.carried(self._send_one), attempt)
+            future = pool.submit(logs.with_log_context(self._send_one), attempt)
             self.in_flight[future] = attempt
             future.add_done_callback(self.results.put)
 
@@ -265,7 +265,7 @@ class _Sender:
 
 
 def _bounced(outcome: SendOutcome, now: datetime) -> Event:
-    gone = says_gone("", outcome.diagnostic)
+    gone = is_address_gone("", outcome.diagnostic)
     return Event(
         EventKind.HARD_BOUNCE if gone else EventKind.SOFT_BOUNCE,
         outcome.delivery.subscription.email,

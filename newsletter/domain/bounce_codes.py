@@ -44,7 +44,7 @@ class EnhancedCode(NamedTuple):
     specific: int
 
 
-def says_gone(status: str, diagnostic: str = "") -> bool:
+def is_address_gone(status: str, diagnostic: str = "") -> bool:
     """Whether the address does not exist: only if the most specific codes of both agree on it.
 
     A block, a quota, a fault of the sender or a bare `550` says nothing about the address.

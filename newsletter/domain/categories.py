@@ -204,7 +204,7 @@ NAMES = dict(line.split(" ", 1) for line in _NAMES.split("\n") if line)
 """What arXiv calls each category."""
 
 
-MOST_NEAR = 3
+MAX_NEAR = 3
 
 
 def is_known(name: str) -> bool:
@@ -221,8 +221,17 @@ def nearest(name: str) -> list[str]:
     subject = wanted.rpartition(".")[2]
     # cs.ML is stat.ML: a subject is often looked for in another archive.
     elsewhere = [folded[one] for one in folded if one.rpartition(".")[2] == subject]
-    alike = [folded[one] for one in get_close_matches(wanted, folded, MOST_NEAR, 0.5)]
-    return list(dict.fromkeys([*elsewhere, *alike]))[:MOST_NEAR]
+    alike = [folded[one] for one in get_close_matches(wanted, folded, MAX_NEAR, 0.5)]
+    return list(dict.fromkeys([*elsewhere, *alike]))[:MAX_NEAR]
+
+
+def category_fault(name: str) -> str:
+    """Why `name` is no category, with the likely one; empty for a category."""
+    if is_known(name):
+        return ""
+    near = " or ".join(nearest(name))
+    hint = f"did you mean {near}?" if near else "write it like cs.LG or hep-th"
+    return f"{name[:40]!r} is no arXiv category; {hint}"
 
 
 def by_name(text: str) -> list[str]:
@@ -235,7 +244,7 @@ def _has_all(name: str, words: list[str]) -> bool:
     return all(word in name for word in words)
 
 
-def doubts(names: Iterable[str]) -> list[str]:
-    """A sentence for each name that will find few papers."""
+def category_warnings(names: Iterable[str]) -> list[str]:
+    """A sentence for each name that finds few papers."""
     wide = sorted(name for name in set(names) - KNOWN if name in DIVIDED)
     return [f"{name} alone finds few papers: most stand in {name}.XX" for name in wide]

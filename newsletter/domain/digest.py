@@ -182,7 +182,7 @@ def _meets(rubric: Rubric, score: Score | None, *, judged: bool) -> bool:
         return False
     if not judged:
         return (score.similarity or 0) > 0
-    return (score.relevance or 0) >= rubric.relevance and (score.novelty or 0) >= rubric.novelty
+    return rubric.is_met_by(score.relevance, score.novelty)
 
 
 def closest(rubric: Rubric, scores: Mapping[str, Score]) -> set[str]:

@@ -1,8 +1,8 @@
-"""Does a text speak to the model that reads it? (pure)
+"""Detect prompt injection: texts that address the model that reads them (pure).
 
-Nothing is dropped for what it says: a paper that looks so is asked about alone, and of two readings
-the lower score counts. A false alarm costs one call, so the net is wide: honest papers about such
-attacks are flagged too.
+No paper is dropped: a flagged paper is scored in a call of its own, and the lower score of both
+passes counts. A false positive costs one call, so the patterns are wide: papers about such attacks
+are flagged too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from newsletter.domain.sanitize import UNUSUAL, strip_invisible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from newsletter.domain.model import Paper
 
 PAPER = r"(?:paper|article|manuscript|submission|abstract|preprint|entry|work|study)"
 HIGH = r"(?:10|ten|maxim\w+|highest|top|full|perfect|best|outstanding|excellent)"
@@ -147,6 +149,11 @@ def injection_kinds(text: str) -> list[str]:
 def looks_like_injection(text: str) -> bool:
     """Whether a text looks addressed to the model that reads it."""
     return bool(injection_kinds(text))
+
+
+def is_suspicious(paper: Paper) -> bool:
+    """Whether a paper's title or abstract looks like prompt injection."""
+    return looks_like_injection(f"{paper.title}\n{paper.abstract}")
 
 
 def _has_other_language(text: str) -> bool:

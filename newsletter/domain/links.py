@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Rubric
 
 TEST_READER = "0" * 32
-"""The id in the links of a test mail. It is nobody's: what is asked by it changes nothing."""
+"""The id in the links of a test mail. No subscriber has it: a request with it changes nothing."""
 
 ID_BYTES = 16
 MAC_BYTES = 14
@@ -37,7 +37,7 @@ LOCAL_PART_OCTETS = 64
 
 
 class Purpose(StrEnum):
-    """What a token may be used for: one made for one purpose is worthless for the others."""
+    """What a token may be used for. A token of one purpose is invalid for the others."""
 
     UNSUBSCRIBE = "unsubscribe"
     PREFERENCES = "preferences"
@@ -63,7 +63,7 @@ class RubricVersion(NamedTuple):
 
 
 class Links:
-    """All addresses of one service. The first key signs; all keys are believed (rotation)."""
+    """All addresses of one service. The first key signs; all keys verify (rotation)."""
 
     def __init__(self, public_url: str, keys: Sequence[str], reply_host: str) -> None:
         if not keys:
@@ -95,14 +95,14 @@ class Links:
         ]
         return identity.hex() if any(matches) else None
 
-    def seal(self, purpose: str, what: str) -> str:
-        """A mark (hex) that only we can make of `what`, for one purpose."""
+    def sign(self, purpose: str, what: str) -> str:
+        """The signature of `what` for one purpose: HMAC-SHA256 as hex."""
         return _mac(self._keys[0], purpose, what.encode()).hex()
 
-    def is_sealed(self, purpose: str, what: str, seal: str) -> bool:
-        """Whether `seal` is our mark of `what`, by any key."""
+    def is_signed(self, purpose: str, what: str, signature: str) -> bool:
+        """Whether `signature` is ours of `what`, by any key."""
         made = [_mac(key, purpose, what.encode()).hex().encode() for key in self._keys]
-        return any([hmac.compare_digest(one, seal.encode()) for one in made])  # noqa: C419 - every key is tried
+        return any([hmac.compare_digest(one, signature.encode()) for one in made])  # noqa: C419 - every key is tried
 
     def unsubscribe_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.UNSUBSCRIBE, subscriber_id)
@@ -129,9 +129,9 @@ class Links:
     def confirm_rubric_url(self, subscription_id: str, saved: RubricVersion) -> str:
         """The link by which the reader's own address confirms a version of their rubric."""
         until = int(saved.until.timestamp())
-        seal = self.seal(Purpose.CONFIRM_RUBRIC, _named(saved))
+        signature = self.sign(Purpose.CONFIRM_RUBRIC, _named(saved))
         page = self.reader_rubric_url(subscription_id, saved.slug)
-        return f"{page}/confirm/{saved.version}-{until}-{seal}"
+        return f"{page}/confirm/{saved.version}-{until}-{signature}"
 
     def read_rubric_mark(self, subscriber_id: str, slug: str, mark: str) -> RubricVersion | None:
         """What the last part of `confirm_rubric_url` confirms; None where we did not make it."""
@@ -140,7 +140,7 @@ class Links:
             return None
         until = datetime.fromtimestamp(int(found[2]), UTC)
         saved = RubricVersion(subscriber_id, slug, int(found[1]), until)
-        return saved if self.is_sealed(Purpose.CONFIRM_RUBRIC, _named(saved), found[3]) else None
+        return saved if self.is_signed(Purpose.CONFIRM_RUBRIC, _named(saved), found[3]) else None
 
     def confirm_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.CONFIRM, subscriber_id)

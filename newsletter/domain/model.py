@@ -95,6 +95,10 @@ class Rubric:
     max_papers: int | None = None
     public: bool = False
 
+    def is_met_by(self, relevance: int | None, novelty: int | None) -> bool:
+        """Whether these scores reach both cut-offs. None, of an unread paper, counts as 0."""
+        return (relevance or 0) >= self.relevance and (novelty or 0) >= self.novelty
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of what reaches the model, and of nothing else.

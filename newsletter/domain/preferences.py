@@ -1,4 +1,4 @@
-"""What a subscriber may wish for, as people write it: zone, hour, days, length (pure).
+"""Parse preferences as people write them: address, zone, hour, days, length (pure).
 
 Every function takes the text of one cell or form field and raises ValueError with what is wrong
 and how to write it.
@@ -103,10 +103,9 @@ def parse_days(cell: str) -> tuple[str, ...]:
 
 
 def _weekday(word: str, cell: str) -> int:
-    full = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     if len(word) >= 3:  # noqa: PLR2004 - the length of the short names
-        for number, name in enumerate(full):
-            if name.startswith(word.removesuffix(".")):
+        for number, name in enumerate(DAY_NAMES.values()):
+            if name.lower().startswith(word.removesuffix(".")):
                 return number
     message = f"{cell!r} is not understood; write it like mon-fri, mon wed fri, daily or weekly"
     raise ValueError(message)

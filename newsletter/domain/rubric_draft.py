@@ -11,11 +11,13 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from newsletter.domain.categories import is_known
+from newsletter.domain.formatting import plural
 from newsletter.domain.model import Criterion, Rubric
 from newsletter.domain.sanitize import strip_invisible
 from newsletter.domain.similarity import similarities
@@ -31,7 +33,7 @@ ONLY_MENTIONED = "papers that only mention this, or use it without adding to it.
 MAX_GROUPS = 5
 PAPERS_A_GROUP = 6
 """A new group for about so many papers: fewer say too little about what they share."""
-LEAST_IN_GROUP = 3
+MIN_IN_GROUP = 3
 TERMS = 8
 MAX_CATEGORIES = 5
 MAX_GUESSED = 3
@@ -180,7 +182,7 @@ def rubric_markdown(draft: RubricDraft) -> str:
     ]
     if draft.authors:
         front.append(f"authors: {json.dumps(list(draft.authors), ensure_ascii=False)}")
-    lines = ["---", *(f"# {line}" for line in _wrapped(draft.note)), *front, "---", ""]
+    lines = ["---", *(f"# {line}" for line in wrap(draft.note, 95)), *front, "---", ""]
     lines += ["## Criteria", ""]
     for number, item in enumerate(draft.criteria, 1):
         lines += [f"{number}. {item.title}", f"   - Relevant: {item.relevant}"]
@@ -232,7 +234,7 @@ def _middles(vectors: Floats, count: int) -> tuple[Floats, Integers]:
 
 def _without_small(vectors: Floats, middles: Floats, places: Integers) -> Integers:
     """Move the texts of groups that are too small to share words to the nearest other group."""
-    large = np.flatnonzero(np.bincount(places, minlength=len(middles)) >= LEAST_IN_GROUP)
+    large = np.flatnonzero(np.bincount(places, minlength=len(middles)) >= MIN_IN_GROUP)
     if not len(large):
         return np.zeros_like(places)
     moved: Integers = large[np.argmax(vectors @ middles[large].T, axis=1)]
@@ -292,15 +294,5 @@ def _title(sentence: str) -> str:
 
 def _sources(sentence: str, papers: int) -> str:
     parts = ["a sentence"] if sentence else []
-    parts += [f"{papers} paper{'s' if papers != 1 else ''}"] if papers else []
+    parts += [plural(papers, "paper")] if papers else []
     return " and ".join(parts)
-
-
-def _wrapped(text: str, width: int = 95) -> list[str]:
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines

@@ -1,5 +1,6 @@
-"""Text by strangers, made harmless for where it goes (pure): into a prompt, or, by `clean`, to a
-terminal, a mail, a page or a log. This is the one place that says which characters are never shown.
+"""Sanitize untrusted text (pure): for a prompt, or by `clean` for a terminal, mail, page or log.
+
+The characters that are never shown are defined here only.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ ABSTRACT_LIMIT = 4_000
 COMMENT_LIMIT = 600
 
 UNUSUAL = re.compile(r"[^ -~]+")
-"""Everything but printable ASCII: the only characters worth a look each."""
+"""Runs of anything but printable ASCII. Only these are looked at character by character."""
 
-OBEYED = (
+CONTROL_CHARACTERS = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls: a terminal obeys them
     "\u202a-\u202e\u2066-\u2069"  # directions: what stands around them is shown reordered
     "\U000e0000-\U000e007f"  # tags: words that only a machine reads
 )
-NEVER_MEANT = re.compile(f"[{OBEYED}]")
-"""No honest text has these. Line ends and tabs are not among them."""
-UNSEEN = re.compile(
-    f"[{OBEYED}\r\u00ad\u061c\u200b\u200e\u200f\u2060-\u2065\ufeff\ufff9-\ufffc\ud800-\udfff]"
+FORBIDDEN = re.compile(f"[{CONTROL_CHARACTERS}]")
+"""Refused in rubrics: ordinary text never has these. Line ends and tabs are not among them."""
+INVISIBLE = re.compile(
+    f"[{CONTROL_CHARACTERS}\r\u00ad\u061c\u200b\u200e\u200f\u2060-\u2065\ufeff\ufff9-\ufffc\ud800-\udfff]"
 )
-"""Characters that are not seen but act, those of honest text too; joiners are letters' own."""
+"""Characters without a glyph that change how text is shown or read. Joiners are not among them:
+some scripts need them."""
 
 OUR_TAGS = re.compile(r"<(?=\s*/?\s*(?:paper|rubric)\b)", re.IGNORECASE)
 
@@ -40,18 +42,18 @@ MARKUP = re.compile(r"\*\*|__|`+|~~|^\s*(?:#{1,6}|>|[-*])\s+")
 
 
 def clean(text: str, instead: str = "") -> str:
-    """`text` without characters that are not seen but act; `instead` takes the place of each."""
+    """`text` without INVISIBLE characters; `instead` takes the place of each."""
     # Most text is printable throughout, which is known ten times faster than by searching.
-    return text if text.isprintable() else UNSEEN.sub(instead, text)
+    return text if text.isprintable() else INVISIBLE.sub(instead, text)
 
 
 def strip_invisible(text: str) -> str:
     """NFC, without control, format (zero-width, bidi), private and unassigned characters."""
     spaced = re.sub(r"[\t\n\r\f\v\u2028\u2029]+", " ", text)
-    return " ".join(UNUSUAL.sub(_seen, unicodedata.normalize("NFC", spaced)).split())
+    return " ".join(UNUSUAL.sub(_visible, unicodedata.normalize("NFC", spaced)).split())
 
 
-def _seen(run: re.Match[str]) -> str:
+def _visible(run: re.Match[str]) -> str:
     return "".join(c for c in run[0] if unicodedata.category(c)[0] != "C")
 
 
@@ -66,7 +68,7 @@ def clean_for_model(text: str, limit: int) -> str:
 def clean_rubric_for_model(text: str) -> str:
     """The same for an operator's own Markdown, whose lines are kept."""
     lines = (
-        UNUSUAL.sub(_seen, line.expandtabs(4))
+        UNUSUAL.sub(_visible, line.expandtabs(4))
         for line in unicodedata.normalize("NFC", text).splitlines()
     )
     return OUR_TAGS.sub("&lt;", "\n".join(lines)).strip()

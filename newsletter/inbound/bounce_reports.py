@@ -23,7 +23,7 @@ from email.policy import compat32
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, enhanced_codes, says_gone
+from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, enhanced_codes, is_address_gone
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import EventKind
 from newsletter.inbound.mime import KNOWN_CHARSET
@@ -197,7 +197,7 @@ class ReportedRecipient:
 
     @property
     def is_gone(self) -> bool:
-        return self.action == "failed" and says_gone(self.status, self.diagnostic)
+        return self.action == "failed" and is_address_gone(self.status, self.diagnostic)
 
 
 @dataclass(frozen=True, slots=True)

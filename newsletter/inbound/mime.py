@@ -22,7 +22,7 @@ HEAD_BYTES = 64 * 1024
 PART_BYTES = 256 * 1024
 HEADER_LENGTH = 2000
 DEEPEST = 8
-MOST_PARTS = 60
+MAX_PARTS = 60
 KNOWN_CHARSET = re.compile(
     r"(?i)utf-?8|us-ascii|ascii|iso-?8859-\d+|windows-\d+|cp\d+|latin-?1|gb2312|gbk|gb18030|big5"
     r"|iso-2022-jp(-\d|-ext)?|shift[-_]jis|euc-(jp|kr)|ks_c_5601-1987|koi8-[ru]|utf-?16(le|be)?"
@@ -67,7 +67,7 @@ def parse_mail(raw: bytes) -> ParsedMail:
     headers: dict[str, str] = {}
     for name, value in message.items():
         headers.setdefault(name.lower(), _decoded(str(value)[:HEADER_LENGTH]))
-    budget = [MOST_PARTS]
+    budget = [MAX_PARTS]
     found = _texts(message, body, 0, budget)
     plain = next((text for kind, text in found if kind == "text/plain" and text.strip()), None)
     html = next((text for kind, text in found if kind == "text/html"), "")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, says_gone
+from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, is_address_gone
 from newsletter.domain.mail import EventKind
 from newsletter.inbound import mime, processor
 from newsletter.store import events
@@ -175,7 +175,7 @@ def _event_kind(name: str, fields: dict[str, Any]) -> EventKind | None:
 
 
 def _bounce_kind(fields: dict[str, Any]) -> EventKind:
-    gone = says_gone(_string(fields, "status"), _string(fields, "reason"))
+    gone = is_address_gone(_string(fields, "status"), _string(fields, "reason"))
     if _string(fields, "type") == "blocked" or not gone:
         return EventKind.SOFT_BOUNCE
     return EventKind.HARD_BOUNCE

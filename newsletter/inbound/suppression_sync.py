@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter.domain.addresses import fingerprint
-from newsletter.domain.bounce_codes import says_gone
+from newsletter.domain.bounce_codes import is_address_gone
 from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.mailers import ListName
 from newsletter.store import events, subscriptions, suppressions
@@ -145,7 +145,7 @@ def _has_returned(tx: Connection, name: ListName, listed: ListedAddress) -> bool
 
 def _import_entry(tx: Connection, name: ListName, listed: ListedAddress, now: datetime) -> bool:
     """Apply one entry of a list. False if it was known or has no effect."""
-    if name is ListName.BLOCKS or (name is ListName.BOUNCES and not says_gone(listed.reason)):
+    if name is ListName.BLOCKS or (name is ListName.BOUNCES and not is_address_gone(listed.reason)):
         return _record_block(tx, listed, now)
     end = END_STATES[name]
     known = suppressions.reason_for(tx, listed.email)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from newsletter.domain import why
-from newsletter.domain.injection import looks_like_injection
+from newsletter.domain.injection import is_suspicious
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Outcome, Score, Unscored
 from newsletter.domain.search_query import PaperReference, parse_reference
@@ -285,11 +285,7 @@ def _merged(
         by_reading[one.reading].setdefault(one.paper_id, made)
     first, second = by_reading[1], by_reading[2]
     differ = [key for key, score in second.items() if key in first and score != first[key]]
-    suspicious = {
-        paper.id
-        for paper in papers.by_ids(tx, differ)
-        if looks_like_injection(f"{paper.title}\n{paper.abstract}")
-    }
+    suspicious = {paper.id for paper in papers.by_ids(tx, differ) if is_suspicious(paper)}
     for key, score in first.items():
         merged = merge_scores(score, second.get(key), suspicious=key in suspicious)
         yield merged.relevance or 0, merged.novelty or 0

@@ -260,7 +260,7 @@ class DbosEngine:
         now, config = self._clock(), self._heartbeat_config
         with self._store.begin() as tx:
             leases.lock_reaper(tx)
-            reaper.give_up_dead(tx, now, config)
+            reaper.mark_lost_work(tx, now, config)
             alive = reaper.live_workers(tx, now, config)
             held = self._held()
             dead = [one for one in held if one.executor_id not in alive]

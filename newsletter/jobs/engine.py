@@ -49,7 +49,7 @@ class LocalEngine:
             # In the caller's own thread, where Ctrl-C is heard.
             return [handle(task) for task in todo]
         with ThreadPoolExecutor(threads, thread_name_prefix="task") as pool:
-            runs = [logs.carried(handle) for _ in todo]
+            runs = [logs.with_log_context(handle) for _ in todo]
             return list(pool.map(lambda run, task: run(task), runs, todo))
 
     def worker(

@@ -4,7 +4,8 @@
     reap        every worker looks for dead ones: their calls count as lost, their mails as unknown,
                 and their tasks are queued again by the engine
 
-A worker that only slept finds its calls, mails and tasks in another state and changes nothing.
+A worker that was only suspended finds its calls, mails and tasks in another state and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from newsletter import process
 from newsletter.errors import OperatorError
 from newsletter.jobs.outages import log_problem
 from newsletter.store import claims, leases, ledger
@@ -40,11 +42,6 @@ class HeartbeatConfig:
     silent_after: timedelta = leases.SILENT_AFTER
 
 
-def worker_name(owner: str) -> str:
-    """The worker's name: the last part of the owner id."""
-    return owner.split("/", 3)[-1]
-
-
 def live_workers(tx: Connection, now: datetime, config: HeartbeatConfig) -> set[str]:
     """Owner ids of the workers with a recent heartbeat that are not known to be dead.
 
@@ -58,16 +55,16 @@ def live_workers(tx: Connection, now: datetime, config: HeartbeatConfig) -> set[
 def register_worker(tx: Connection, owner: str, now: datetime, config: HeartbeatConfig) -> None:
     """Register a worker. Raises OperatorError if its name is in use.
 
-    A dead worker of the same name stays registered: its silence is what shows that it is dead.
+    A dead worker of the same name stays registered: its last heartbeat shows that it is dead.
     """
-    name = worker_name(owner)
-    if any(worker_name(other) == name for other in live_workers(tx, now, config)):
+    name = process.display_name(owner)
+    if any(process.display_name(other) == name for other in live_workers(tx, now, config)):
         message = f"a worker {name} is alive already; choose another --id, or stop that one first"
         raise OperatorError(message)
     leases.heartbeat(tx, owner, ROLE, now)
 
 
-def give_up_dead(tx: Connection, now: datetime, config: HeartbeatConfig) -> None:
+def mark_lost_work(tx: Connection, now: datetime, config: HeartbeatConfig) -> None:
     """Mark the calls of dead processes as lost, and the mails that they were sending as unknown."""
     is_dead = leases.dead_owner_test(tx, now, config.silent_after)
     claims.expire_leases(tx, now, is_dead)

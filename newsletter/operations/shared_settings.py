@@ -199,7 +199,7 @@ class SharedSettings:
         if self._logged and self._logged[0] == differs and at - self._logged[1] < LOG_SECONDS:
             return
         self._logged = differs, at
-        name = process.name_of(owner)
+        name = process.display_name(owner)
         if planned:
             log.warning("%s %s takes no task: %s", role, name, differing(differs))
         else:
@@ -207,8 +207,8 @@ class SharedSettings:
 
     def _fingerprints(self, salt: bytes) -> dict[str, str]:
         if self._key is None or self._key[0] != salt:
-            seal = self._links.seal("shared settings", salt.hex())
-            self._key = salt, fingerprint_key(seal, salt)
+            secret = self._links.sign("shared settings", salt.hex())
+            self._key = salt, fingerprint_key(secret, salt)
         values = own_values(self._settings, self._scorer_name, self._rubrics)
         return fingerprints(values, self._key[1])
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from newsletter.domain.categories import is_known, nearest
+from newsletter.domain.categories import category_fault
 from newsletter.domain.model import Criterion, Rubric
 from newsletter.domain.reader_rubrics import NAME_REFUSED, is_reader_rubric
-from newsletter.domain.sanitize import NEVER_MEANT
+from newsletter.domain.sanitize import FORBIDDEN
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -125,11 +125,8 @@ def _categories(value: object) -> tuple[str, ...]:
         message = "empty; name at least one, like [cs.LG]"
         raise ValueError(message)
     for name in names:
-        if not is_known(name):
-            near = " or ".join(nearest(name))
-            hint = f"did you mean {near}?" if near else "write it like cs.LG or hep-th"
-            message = f"{name!r} is no arXiv category; {hint}"
-            raise ValueError(message)
+        if fault := category_fault(name):
+            raise ValueError(fault)
     return names
 
 
@@ -248,7 +245,7 @@ def _decoded(data: bytes, faults: _Faults) -> str:
         faults.add(line, "not UTF-8; save the file as UTF-8")
         return ""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if unseen := NEVER_MEANT.search(text):
+    if unseen := FORBIDDEN.search(text):
         line = text.count("\n", 0, unseen.start()) + 1
         faults.add(line, f"an invisible character (U+{ord(unseen[0]):04X}); delete it")
         return ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Stamp = tuple[int, int, int]
 
-MOST_SHOWN = 3
+MAX_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ def without_file(rubrics: Mapping[str, Rubric], slugs: Iterable[str]) -> list[st
 def why_missing(rubrics: Mapping[str, Rubric], slug: str) -> str:
     """Why there is no rubric of this name: what is wrong with its file, or that there is none."""
     if faults := faults_of(rubrics).get(slug):
-        more = len(faults) - MOST_SHOWN
-        shown = "; ".join(faults[:MOST_SHOWN])
+        more = len(faults) - MAX_SHOWN
+        shown = "; ".join(faults[:MAX_SHOWN])
         return f"{shown}; and {more} more" if more > 0 else shown
     if is_reader_rubric(slug):
         return f"the reader rubric {slug} is paused, deleted or turned off"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.categories import by_name, is_known, nearest
 from newsletter.domain.model import Criterion, Rubric
-from newsletter.domain.sanitize import NEVER_MEANT
+from newsletter.domain.sanitize import FORBIDDEN
 from newsletter.rubrics.file import (
     DEFAULT_SCORING,
     FIELDS,
@@ -256,7 +256,7 @@ def _place(field: str) -> tuple[int, int]:
 def _character_faults(form: RubricForm) -> Iterator[FormFault]:
     """Characters that are never meant, and the start of a comment, which would hide text."""
     for name, text in _texts(form):
-        if unseen := NEVER_MEANT.search(text):
+        if unseen := FORBIDDEN.search(text):
             before = text[max(0, unseen.start() - 20) : unseen.start()].strip()
             place = f"after “{before}”" if before else "at the beginning"
             code = f"U+{ord(unseen[0]):04X}"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from newsletter.domain.injection import looks_like_injection
+from newsletter.domain.injection import is_suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,14 +84,10 @@ def shuffled_chunks(
     papers: Sequence[Paper], sizes: Sequence[int], day: date, *, pass_number: int, salt: str = ""
 ) -> list[Chunk]:
     """Shuffled chunks; papers that look like prompt injection are alone in their chunk."""
-    alone = [paper for paper in papers if len(sizes) > 1 and _is_suspicious(paper)]
+    alone = [paper for paper in papers if len(sizes) > 1 and is_suspicious(paper)]
     alone_ids = {paper.id for paper in alone}
     others = [paper for paper in papers if paper.id not in alone_ids]
     return split(shuffled(others, day, pass_number, salt), sizes) + [(paper,) for paper in alone]
-
-
-def _is_suspicious(paper: Paper) -> bool:
-    return looks_like_injection(f"{paper.title}\n{paper.abstract}")
 
 
 def is_sharing_cheaper(papers: int, rubrics: int) -> bool:
@@ -164,7 +160,7 @@ def shared_chunks(
     wanted = [{paper.id for paper in papers} for papers in missing]
     union = {paper.id: paper for papers in missing for paper in papers}
     harmless = [
-        paper for paper in shuffled(list(union.values()), day, 1) if not _is_suspicious(paper)
+        paper for paper in shuffled(list(union.values()), day, 1) if not is_suspicious(paper)
     ]
     harmless.sort(key=lambda paper: paper.primary_category)
     found = []

@@ -200,7 +200,7 @@ class CallExecutor:
             return self._unscored_reason(postponed) is not None
         if pending.prefix and pending.prefix not in self._cached_prefixes:
             self._prefix_writes.setdefault(pending.prefix, self._clock())
-        ask = logs.carried(pending.session.ask, **pending.session.log_context)
+        ask = logs.with_log_context(pending.session.ask, **pending.session.log_context)
         future = pool.submit(ask, call, call_id, keep_doubtful=bool(pending.held))
         self._running[future] = pending
         return True

@@ -12,14 +12,12 @@ from newsletter.sources import LooksUpPapers, SourceError
 from newsletter.store import papers, rate_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from newsletter.domain.model import Paper
     from newsletter.sources import PaperSource
     from newsletter.store import Store
-
-    LookUp = Callable[[Sequence[str]], Mapping[str, Paper]]
 
 NOT_ASKABLE = "the source of this service cannot be asked for single papers"
 

@@ -70,7 +70,7 @@ def picked(rubric: Rubric, scores: Mapping[str, Score]) -> set[str]:
     return {
         paper_id
         for paper_id, score in scores.items()
-        if (score.relevance or 0) >= rubric.relevance and (score.novelty or 0) >= rubric.novelty
+        if rubric.is_met_by(score.relevance, score.novelty)
     }
 
 
@@ -101,7 +101,7 @@ def compare_with_labels(
     both = sorted(labels.keys() & scores.keys())
     high = {key for key, (relevance, novelty) in labels.items() if relevance + novelty >= HIGH}
     ours = picked(rubric, scores)
-    theirs = {k for k, (r, n) in labels.items() if r >= rubric.relevance and n >= rubric.novelty}
+    theirs = {key for key, label in labels.items() if rubric.is_met_by(*label)}
     relevance = [(scores[key].relevance or 0) - labels[key][0] for key in both]
     novelty = [(scores[key].novelty or 0) - labels[key][1] for key in both]
     return Fidelity(

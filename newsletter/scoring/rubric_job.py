@@ -101,12 +101,12 @@ class RubricJob:
 
     def queue_first_pass(self, executor: CallExecutor) -> None:
         """Queue the first pass over the papers that are in no shared chunk."""
-        unhurried = self.can_afford_all()
+        can_afford_all = self.can_afford_all()
         pieces = self._first_pass_chunks(self.missing())
         calls = [self._pending_call(piece, pass_number=1) for piece in pieces]
-        self._queue(
-            executor, self._let_some_skip_cache(calls, executor.concurrency) if unhurried else calls
-        )
+        if can_afford_all:
+            calls = self._let_some_skip_cache(calls, executor.concurrency)
+        self._queue(executor, calls)
         self._start_second_pass_if_ready(executor)
 
     def _let_some_skip_cache(self, calls: list[PendingCall], concurrency: int) -> list[PendingCall]:

@@ -318,7 +318,7 @@ class _ComparedDay:
         if paper_id in self._picks:
             return said
         rubric = self._rubric
-        if (found.relevance or 0) >= rubric.relevance and (found.novelty or 0) >= rubric.novelty:
+        if rubric.is_met_by(found.relevance, found.novelty):
             return f"{said}: beyond your limit of {rubric.max_papers} papers"
         return f"{said}; your cut-offs are {rubric.relevance} and {rubric.novelty}"
 

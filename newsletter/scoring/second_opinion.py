@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from newsletter.domain.injection import looks_like_injection
+from newsletter.domain.injection import is_suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +69,7 @@ def merge_all_scores(
         paper.id: merge_scores(
             first[paper.id],
             second.get(paper.id),
-            suspicious=looks_like_injection(f"{paper.title}\n{paper.abstract}"),
+            suspicious=is_suspicious(paper),
         )
         for paper in papers
         if paper.id in first

@@ -98,7 +98,7 @@ class ScoringSession:
     def recover(self, papers: Sequence[Paper]) -> scores.KnownScores:
         """Recover from an earlier process: parse stored answers, end calls of dead processes."""
         ids = {paper.id for paper in papers}
-        self._store_spared_answers()
+        self._store_answers_of_file()
         with self._write_tx() as tx:
             now = self.clock()
             is_dead = leases.dead_owner_test(tx, now)
@@ -112,7 +112,7 @@ class ScoringSession:
                     self._store_scores(tx, request, scored, row.call_id, keep_doubtful=True)
             return scores.known(tx, self.account, list(ids))
 
-    def _store_spared_answers(self) -> None:
+    def _store_answers_of_file(self) -> None:
         """Move answers from the answer file into the database, after a full disk."""
         answer_file = self._answer_file()
         if answer_file and (held := answer_file.held()):
@@ -192,7 +192,7 @@ class ScoringSession:
 
         `asked` is the call; None for answers of a batch.
         """
-        spare_answer = partial(self._spare_answer, call_id, answer)
+        spare_answer = partial(self._write_to_answer_file, call_id, answer)
         retry_while_unavailable(
             partial(self._store_answer, call_id, answer, asked), self.stop, failed=spare_answer
         )
@@ -204,7 +204,7 @@ class ScoringSession:
             self._store_scores(tx, request, scored, call_id, keep_doubtful=keep_doubtful)
         return scored
 
-    def _spare_answer(self, call_id: str, answer: CallResponse) -> None:
+    def _write_to_answer_file(self, call_id: str, answer: CallResponse) -> None:
         """Stop further calls and write the answer to the preallocated file."""
         self.storage_failed.set()
         answer_file = self._answer_file()

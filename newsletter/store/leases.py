@@ -103,10 +103,10 @@ def dead_owner_test(
     since = now - (silent_after or SILENT_AFTER)
     last: dict[str, datetime] = {}
     for worker in workers(tx):
-        last.setdefault(process.of_owner(worker.owner), worker.seen)
+        last.setdefault(process.process_id_of(worker.owner), worker.seen)
 
     def is_dead(owner: str) -> bool:
-        return process.is_dead(owner) or last.get(process.of_owner(owner), now) < since
+        return process.is_dead(owner) or last.get(process.process_id_of(owner), now) < since
 
     return is_dead
 

@@ -59,7 +59,7 @@ def read_queue(tx: Connection, now: datetime) -> QueueState:
     has_tasks = inspect(tx).has_table(workflow.name, schema=workflow.schema)
     tasks = _open_tasks(tx) if has_tasks else {}
     found = tuple(
-        OpenTasks(kind, number, since, process.name_of(owner) if owner else "")
+        OpenTasks(kind, number, since, process.display_name(owner) if owner else "")
         for (kind, owner), (number, since) in tasks.items()
     )
     moves = not found or _progress(tx, now - NO_PROGRESS_AFTER)
@@ -104,7 +104,7 @@ def _workers(
         holds = sum(number for (_, owner), (number, _) in tasks.items() if owner == one.owner)
         silent = is_dead(one.owner)
         if one.role == WORKER and (holds or not silent or now - one.seen < SHOWN_FOR):
-            name, host = process.name_of(one.owner), one.owner.partition("/")[0]
+            name, host = process.display_name(one.owner), one.owner.partition("/")[0]
             found.append(WorkerStatus(name, host, one.seen, silent, holds, one.differs))
     alive = {one.name for one in found if not one.silent}
     return [one for one in found if not one.silent or one.holds or one.name not in alive]

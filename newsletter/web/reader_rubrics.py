@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from newsletter.domain.categories import NAMES, doubts
+from newsletter.domain.categories import NAMES, category_warnings
 from newsletter.domain.reader_rubrics import (
     PausedBy,
     ReaderRubricState,
@@ -277,7 +277,7 @@ def field_values(
         "category_fields": [*form.categories, *[""] * empty],
         "faults": {one.field: one.message for one in faults},
         "summary": [(one.field, _label(one.field), one.message) for one in faults],
-        "doubts": doubts(form.categories),
+        "category_warnings": category_warnings(form.categories),
         "names": NAMES,
         "relevance_words": RELEVANCE_WORDS,
         "novelty_words": NOVELTY_WORDS,

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain import announcements
-from newsletter.domain.categories import is_known, nearest
+from newsletter.domain.categories import category_fault
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.links import Purpose
 from newsletter.domain.reader_rubrics import trial_account
@@ -197,10 +197,8 @@ def _sentence(text: str) -> str:
 def _categories(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name for name in SEPARATORS.split(text) if name))
     for name in names:
-        if not is_known(name):
-            near = nearest(name)
-            hint = f"; did you mean {' or '.join(near)}?" if near else "; write them like cs.LG"
-            raise StartFault(StartField.CATEGORIES, f"arXiv has no category {name[:40]}{hint}")
+        if fault := category_fault(name):
+            raise StartFault(StartField.CATEGORIES, fault)
     return names[:MAX_NAMED]
 
 

@@ -400,7 +400,7 @@ def test_on_a_terminal_each_answer_is_checked_at_once(newcomer: Newcomer, server
         terminal.answer("email address", ME)
         terminal.answer("sentence of your own", 'Robots that "walk"')
         terminal.answer("categories?", "cs.RO cs.XX")
-        terminal.wait_for("cs.XX is no category")
+        terminal.wait_for("'cs.XX' is no arXiv category")
         terminal.answer("categories?", "cs.RO cs.LG")
         terminal.answer("How to mail", "smtp")
         terminal.answer("HOST:PORT", "bad host:x")

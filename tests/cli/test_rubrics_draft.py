@@ -161,7 +161,7 @@ def test_ids_are_looked_up_at_arxiv(tmp_path: Path) -> None:
         ((), 2, "nothing to draft from"),
         (("--about", "x" * 501), 2, "at most 500 characters"),
         (("--about", "robots"), 1, "--category cs.LG"),
-        (("--about", "robots", "--category", "cs.RX"), 2, "cs.RX: arXiv has no such category"),
+        (("--about", "robots", "--category", "cs.RX"), 2, "'cs.RX' is no arXiv category"),
         (("--from", "none.bib"), 1, "cannot read none.bib"),
         (("--from", "pdf.bib"), 1, "not UTF-8"),
         (("--from", "words.txt"), 1, "no paper was found"),

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bench.scenarios import mail_bounces
-from newsletter.domain.bounce_codes import first_mails_left, says_gone, too_many_gone
+from newsletter.domain.bounce_codes import first_mails_left, is_address_gone, too_many_gone
 from newsletter.inbound.bounce_reports import parse_report
 
 needs_corpus = pytest.mark.skipif(
@@ -33,7 +33,7 @@ HOST = "Host or domain name not found. Name service error for name=a.example: Ho
     ],
 )
 def test_13_an_address_is_gone_if_the_most_specific_codes_say_so(status: str, diagnostic: str):
-    assert says_gone(status, diagnostic)
+    assert is_address_gone(status, diagnostic)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_13_an_address_is_gone_if_the_most_specific_codes_say_so(status: str, di
     ],
 )
 def test_13_nothing_else_says_that_an_address_is_gone(status: str, diagnostic: str):
-    assert not says_gone(status, diagnostic)
+    assert not is_address_gone(status, diagnostic)
 
 
 def dsn(*groups: str, text: str = "Sorry.") -> bytes:
@@ -259,15 +259,15 @@ def test_16_the_parts_of_a_report_are_opened_up_to_sixty_boundaries(
 
 
 def test_13_a_domain_is_gone_only_with_its_own_code() -> None:
-    assert says_gone("5.4.4", f"X-Postfix; {HOST}")
+    assert is_address_gone("5.4.4", f"X-Postfix; {HOST}")
     for code in ("5.4.1", "5.4.3", "5.1.8", "5.4.5", "5.7.1"):
-        assert not says_gone(code, f"X-Postfix; {HOST}"), code
+        assert not is_address_gone(code, f"X-Postfix; {HOST}"), code
 
 
 def test_16_four_thousand_letters_of_status_and_diagnostic_are_read() -> None:
     filled = "x" * (4_000 - len("5.1.1 ") - len(" 5.2.2"))
-    assert not says_gone("5.1.1", f"{filled} 5.2.2")
-    assert says_gone("5.1.1", f"{filled}x 5.2.2")
+    assert not is_address_gone("5.1.1", f"{filled} 5.2.2")
+    assert is_address_gone("5.1.1", f"{filled}x 5.2.2")
     [found] = parse_report(
         dsn(f"{group('a@x.example', '5.0.0')}\nDiagnostic-Code: {'x' * 3_000}")
     ).recipients

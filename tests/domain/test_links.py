@@ -123,15 +123,15 @@ def test_the_host_is_that_of_the_public_address() -> None:
     assert Links("https://x.example", ["k" * 32], "in.example.org").reply_host == "in.example.org"
 
 
-def test_the_first_key_seals_and_every_key_is_believed() -> None:
+def test_the_first_key_signs_and_every_key_verifies() -> None:
     old, new = (
         Links("https://x.example", ["a" * 32], ""),
         Links("https://x.example", ["b" * 32], ""),
     )
     both = Links("https://x.example", ["b" * 32, "a" * 32], "")
-    assert both.seal("form", "x") == new.seal("form", "x") != old.seal("form", "x")
-    assert both.is_sealed("form", "x", old.seal("form", "x"))
-    assert not new.is_sealed("form", "x", old.seal("form", "x"))
+    assert both.sign("form", "x") == new.sign("form", "x") != old.sign("form", "x")
+    assert both.is_signed("form", "x", old.sign("form", "x"))
+    assert not new.is_signed("form", "x", old.sign("form", "x"))
 
 
 def test_an_archive_address_opens_by_its_letters() -> None:

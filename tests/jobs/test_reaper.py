@@ -92,7 +92,7 @@ def test_the_calls_and_mails_of_a_silent_worker_are_given_up_before_their_leases
     beat(store, ELSEWHERE, 59)
     beat(store, "another-machine/78/def/w3", 61)
     with store.begin() as tx:
-        reaper.give_up_dead(tx, NOW, RHYTHM)
+        reaper.mark_lost_work(tx, NOW, RHYTHM)
         states = {row.owner: row.state for row in tx.execute(select(tables.call))}
     assert states == {ELSEWHERE: "intent", "another-machine/78/def/w3": "lost"}
     assert sorted(scenario.states().values()) == [DeliveryState.SENDING, DeliveryState.UNKNOWN]

@@ -372,8 +372,8 @@ def test_the_last_resort_and_what_models_can_stand_in_the_price_table() -> None:
         ScoringRequest(RUBRIC, (paper(1),), last_resort=True), MORNING
     )
     assert call.model == table["last_resort"] == "claude-haiku-4-5"
-    assert prices.features("claude-haiku-4-5").least_cached == 4_096
-    assert {prices.features(m).least_cached for m in prices.models() if "5-5" in m} == {512}
+    assert prices.features("claude-haiku-4-5").min_cached_tokens == 4_096
+    assert {prices.features(m).min_cached_tokens for m in prices.models() if "5-5" in m} == {512}
     assert set(prices.models()) == table["model"].keys()
 
 

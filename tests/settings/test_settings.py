@@ -16,9 +16,9 @@ from newsletter.settings import (
     Settings,
     SettingsError,
     dbos_faults,
-    doubtful,
     read_settings,
-    refuse_half_set,
+    require_mail_settings,
+    setting_warnings,
     variables,
 )
 
@@ -125,23 +125,23 @@ def test_a_wrong_value_never_shows_a_secret(monkeypatch):
 def test_real_mail_is_refused_while_something_is_missing(monkeypatch):
     monkeypatch.setenv("SENDGRID_API_KEY", "SG.x")
     with pytest.raises(SettingsError) as caught:
-        refuse_half_set(read_settings())
+        require_mail_settings(read_settings())
     for name in ("FROM_EMAIL", "POSTAL_ADDRESS", "PUBLIC_URL", "SECRET_KEY"):
         assert f"NEWSLETTER_{name}" in str(caught.value)
     monkeypatch.setenv("NEWSLETTER_FROM_EMAIL", "digest@example.org")
     monkeypatch.setenv("NEWSLETTER_POSTAL_ADDRESS", "1 Example Street")
     with pytest.raises(SettingsError) as caught:
-        refuse_half_set(read_settings())
+        require_mail_settings(read_settings())
     several = "NEWSLETTER_PUBLIC_URL, NEWSLETTER_SECRET_KEY are not set: mail by sendgrid needs"
     assert f"{several} them; set them, or" in str(caught.value)
     monkeypatch.setenv("NEWSLETTER_PUBLIC_URL", "https://digest.example.org/")
     with pytest.raises(SettingsError) as caught:
-        refuse_half_set(read_settings())
+        require_mail_settings(read_settings())
     one = "NEWSLETTER_SECRET_KEY is not set: mail by sendgrid needs it; set it, or"
     assert one in str(caught.value)
     monkeypatch.setenv("NEWSLETTER_SECRET_KEY", "k" * 32)
     settings = read_settings()
-    refuse_half_set(settings)
+    require_mail_settings(settings)
     assert settings.public_url == "https://digest.example.org"
 
 
@@ -154,7 +154,7 @@ def test_what_can_not_be_guessed_is_said_with_what_is_missing(monkeypatch):
         if url:
             monkeypatch.setenv("NEWSLETTER_PUBLIC_URL", url)
         with pytest.raises(SettingsError, match="makes a key") as caught:
-            refuse_half_set(read_settings())
+            require_mail_settings(read_settings())
         assert (local in str(caught.value)) is said
 
 
@@ -162,16 +162,16 @@ def test_mail_to_the_operator_alone_needs_no_public_url(monkeypatch):
     monkeypatch.setenv("SENDGRID_API_KEY", "SG.x")
     monkeypatch.setenv("NEWSLETTER_OPERATOR_ONLY", "true")
     with pytest.raises(SettingsError) as caught:
-        refuse_half_set(read_settings())
+        require_mail_settings(read_settings())
     for name in ("FROM_EMAIL", "OPERATOR_EMAIL", "SECRET_KEY"):
         assert f"NEWSLETTER_{name}" in str(caught.value)
         monkeypatch.setenv(f"NEWSLETTER_{name}", f"{name.lower()}-16-letters@example.org")
     assert "NEWSLETTER_PUBLIC_URL" not in str(caught.value)
-    refuse_half_set(read_settings())
+    require_mail_settings(read_settings())
 
 
 def test_mail_to_files_needs_nothing():
-    refuse_half_set(read_settings())
+    require_mail_settings(read_settings())
 
 
 def test_a_secret_file_may_be_named_in_env_file(tmp_path):
@@ -328,17 +328,17 @@ def test_a_vendors_misspelt_name_is_told_unless_the_right_one_is_there(tmp_path,
 )
 def test_a_value_that_lost_its_end_is_told(tmp_path, written, is_told):
     (tmp_path / ".env").write_text(f"# NEWSLETTER_X=a #b\nNEWSLETTER_POSTAL_ADDRESS={written}\n")
-    told = doubtful(read_settings())
+    told = setting_warnings(read_settings())
     assert [one.split(" ")[0] for one in told] == ["NEWSLETTER_POSTAL_ADDRESS"] * is_told
     assert "Town" not in str(told)
 
 
 def test_an_smtp_address_without_its_mailer_is_told(monkeypatch):
     monkeypatch.setenv("NEWSLETTER_SMTP_URL", "smtp://u:secret@mail.example.org")
-    [told] = doubtful(read_settings())
+    [told] = setting_warnings(read_settings())
     assert told.endswith("mail goes by outbox; set NEWSLETTER_MAILER=smtp")
     monkeypatch.setenv("NEWSLETTER_MAILER", "smtp")
-    assert doubtful(read_settings()) == []
+    assert setting_warnings(read_settings()) == []
 
 
 def test_dbos_needs_postgresql_and_its_package(monkeypatch):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from newsletter.domain.addresses import ascii_domain
-from newsletter.domain.categories import doubts
+from newsletter.domain.categories import category_warnings
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import plural
 from newsletter.domain.reader_rubrics import is_reader_rubric
@@ -22,7 +22,13 @@ from newsletter.operations import shared_settings
 from newsletter.rubrics.file import RubricError
 from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
-from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
+from newsletter.settings import (
+    Settings,
+    SettingsError,
+    dbos_faults,
+    require_mail_settings,
+    setting_warnings,
+)
 from newsletter.sources import SOURCES
 from newsletter.store import Store, StoreAddressError, StoreError, sqlite_file, subscriptions
 from newsletter.store.database import diagnostics
@@ -50,16 +56,16 @@ def settings_found(settings: Settings) -> list[Finding]:
     if faults:
         return [fail("settings", fault, "") for fault in dict.fromkeys(faults)]
     said = f"scored by {settings.scorer_name}, mailed by {settings.mailer_name}"
-    return [ok("settings", said), *_doubts(settings), *_not_yet(settings)]
+    return [ok("settings", said), *_setting_warnings(settings), *_trial_settings(settings)]
 
 
-def _doubts(settings: Settings) -> Iterator[Finding]:
-    for one in doubtful(settings):
+def _setting_warnings(settings: Settings) -> Iterator[Finding]:
+    for one in setting_warnings(settings):
         said, _, fix = one.partition("; ")
         yield warn("settings", said, fix)
 
 
-def _not_yet(settings: Settings) -> Iterator[Finding]:
+def _trial_settings(settings: Settings) -> Iterator[Finding]:
     """What is fine to try things out and is no service, unless it was chosen by name."""
     if settings.scorer_name == "local" and not settings.scorer:
         said = "not yet: papers are ranked on this machine by their words, no model reads them"
@@ -71,7 +77,7 @@ def _not_yet(settings: Settings) -> Iterator[Finding]:
 
 def _faults(settings: Settings) -> Iterator[str]:
     makers: list[Callable[[], object]] = [
-        lambda: refuse_half_set(settings),
+        lambda: require_mail_settings(settings),
         lambda: sqlite_file(settings.database_url.get_secret_value()),
         lambda: resolve_name(SOURCES[settings.source])(settings),
         lambda: resolve_name(SCORERS[settings.scorer_name])(settings),
@@ -223,13 +229,15 @@ def rubrics_found(settings: Settings) -> tuple[RubricFolder, list[Finding]]:
         for slug, faults in found.faults.items()
         for fault in faults
     ]
-    odd = [
-        warn("rubrics", f"{slug}.md: {said}", fix)
-        for slug, rubric in sorted(found.items())
-        for said, _, fix in (doubt.partition(": ") for doubt in doubts(rubric.categories))
-    ]
-    whole = [ok("rubrics", f"{len(found)} in {settings.rubrics_dir}")] if found else []
-    return found, [*wrong, *whole, *odd]
+    valid = [ok("rubrics", f"{len(found)} in {settings.rubrics_dir}")] if found else []
+    return found, [*wrong, *valid, *_category_warnings(found)]
+
+
+def _category_warnings(rubrics: RubricFolder) -> Iterator[Finding]:
+    for slug, rubric in sorted(rubrics.items()):
+        for warning in category_warnings(rubric.categories):
+            said, _, fix = warning.partition(": ")
+            yield warn("rubrics", f"{slug}.md: {said}", fix)
 
 
 def readers(store: Store | None) -> dict[str, int] | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SLACK = timedelta(minutes=5)
 """How far the provider's clock may be off."""
-PAGE, MOST_PAGES = 100, 20
+PAGE, MAX_PAGES = 100, 20
 """Page size of the batch list, and the most pages that are searched."""
 BATCH_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 
@@ -99,7 +99,7 @@ class ClaudeBatches:
     def _listed(self, since: datetime) -> Iterator[dict[str, Any]]:
         """List the workspace's batches created since `since`, newest first."""
         last: dict[str, Any] = {}
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             with self._connection.translated_errors(since, RequestTarget.BATCH):
                 batches = self._connection.client().messages.batches.with_raw_response
                 page = _object(batches.list(limit=PAGE, **last).read())

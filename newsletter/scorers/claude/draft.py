@@ -116,7 +116,7 @@ class ClaudeDrafter:
         return {
             "model": model,
             "max_tokens": MAX_TOKENS,
-            "thinking": {"type": "disabled" if features.can_be_silent else "adaptive"},
+            "thinking": {"type": "disabled" if features.can_disable_thinking else "adaptive"},
             "output_config": output,
             "system": [{"type": "text", "text": INSTRUCTIONS}],
             "messages": [

@@ -24,8 +24,8 @@ MAX_TOKENS = 1_000_000_000
 class ModelFeatures:
     """Features of a model; `prices.toml` explains each."""
 
-    least_cached: int
-    can_be_silent: bool
+    min_cached_tokens: int
+    can_disable_thinking: bool
     has_effort: bool
 
 

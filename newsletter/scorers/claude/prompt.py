@@ -11,7 +11,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from newsletter.domain.injection import looks_like_injection
+from newsletter.domain.injection import is_suspicious
 from newsletter.domain.sanitize import (
     ABSTRACT_LIMIT,
     TITLE_LIMIT,
@@ -55,7 +55,7 @@ def schema(size: int, version: str) -> dict[str, Any]:
     }
 
 
-def messages(request: ScoringRequest, least_cached: int, version: str) -> dict[str, Any]:
+def messages(request: ScoringRequest, min_cached_tokens: int, version: str) -> dict[str, Any]:
     """`system` and `messages` of the call.
 
     Shared papers come first only where that prefix is long enough for the cache.
@@ -64,12 +64,12 @@ def messages(request: ScoringRequest, least_cached: int, version: str) -> dict[s
     rubric: dict[str, Any] = {"type": "text", "text": rubric_text(request.rubric)}
     papers: dict[str, Any] = {"type": "text", "text": paper_text(request)}
     mark = {"cache_control": CACHED_FOR_AN_HOUR if request.cache_for_an_hour else CACHED}
-    if request.shared and _tokens([instructions, papers]) >= least_cached:
+    if request.shared and _tokens([instructions, papers]) >= min_cached_tokens:
         return {
             "system": [instructions],
             "messages": [{"role": "user", "content": [papers | mark, rubric]}],
         }
-    if _tokens([instructions, rubric]) >= least_cached:
+    if _tokens([instructions, rubric]) >= min_cached_tokens:
         rubric |= mark
     return {
         "system": [instructions, rubric],
@@ -92,7 +92,7 @@ def paper_text(request: ScoringRequest) -> str:
 def _paper(slot: str, paper: Paper, *, suspicious: bool) -> str:
     title = clean_for_model(paper.title, TITLE_LIMIT)
     abstract = clean_for_model(paper.abstract, ABSTRACT_LIMIT)
-    if suspicious and looks_like_injection(f"{paper.title}\n{paper.abstract}"):
+    if suspicious and is_suspicious(paper):
         # Datamarking: spaces become ^ so that the text is read as data (spotlighting, arXiv
         # 2403.14720). The title stays readable: it is short and identifies the paper.
         abstract = abstract.replace(" ", "^")

@@ -84,7 +84,7 @@ class ClaudeScorer:
         body = {
             "model": model,
             **_thinking(features, request, self.version),
-            **prompt.messages(request, features.least_cached, self.version),
+            **prompt.messages(request, features.min_cached_tokens, self.version),
         }
         tokens, most = prompt.prompt_tokens(body), body["max_tokens"]
         hour = request.cache_for_an_hour
@@ -143,7 +143,7 @@ def _thinking(features: ModelFeatures, request: ScoringRequest, version: str) ->
     """
     size = len(request.papers)
     again = request.pass_number > 1 and features.has_effort
-    silent = features.can_be_silent and not again
+    silent = features.can_disable_thinking and not again
     thoughts = SECOND_THINKING_TOKENS if again else 0 if silent else THINKING_TOKENS
     if request.extended_output:
         thoughts *= 2

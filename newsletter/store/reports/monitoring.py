@@ -69,7 +69,7 @@ def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
 def _differing(tx: Connection, now: datetime) -> tuple[DifferingProcess, ...]:
     is_dead = leases.dead_owner_test(tx, now)
     return tuple(
-        DifferingProcess(process.name_of(one.owner), one.role, one.differs)
+        DifferingProcess(process.display_name(one.owner), one.role, one.differs)
         for one in leases.workers(tx)
         if one.differs and not is_dead(one.owner)
     )

@@ -119,12 +119,12 @@ def has_csrf_token(site: Site, current: OperatorSession, form: Form) -> bool:
     given, today = first(form, "token"), site.app.clock().date()
     days = (today, today - timedelta(days=1))
     return any(
-        site.app.links.is_sealed("operator form", f"{current.name} {day}", given) for day in days
+        site.app.links.is_signed("operator form", f"{current.name} {day}", given) for day in days
     )
 
 
 def csrf_token(site: Site, current: OperatorSession) -> str:
-    return site.app.links.seal("operator form", f"{current.name} {site.app.clock().date()}")
+    return site.app.links.sign("operator form", f"{current.name} {site.app.clock().date()}")
 
 
 def log_in(site: Site, request: Request, form: Form) -> Response:
@@ -170,7 +170,7 @@ def _start_session(site: Site, password: str, now: datetime) -> Response:
     response = RedirectResponse(f"{site.prefix}/operator", 303, {"Cache-Control": "no-store"})
     response.set_cookie(
         COOKIE,
-        f"{name}.{site.app.links.seal('operator session', _sealed(name, password))}",
+        f"{name}.{site.app.links.sign('operator session', _signed_text(name, password))}",
         max_age=int(SESSION_LENGTH.total_seconds()),
         path=f"{site.prefix}/operator",
         secure=site.app.settings.public_url.startswith("https:"),
@@ -181,10 +181,10 @@ def _start_session(site: Site, password: str, now: datetime) -> Response:
 
 
 def _by_cookie(site: Site, value: str) -> OperatorSession | None:
-    name, _, seal = value.rpartition(".")
+    name, _, signature = value.rpartition(".")
     end, _, _ = name.partition(".")
-    wanted = _sealed(name, _password(site))
-    if not site.app.links.is_sealed("operator session", wanted, seal):
+    wanted = _signed_text(name, _password(site))
+    if not site.app.links.is_signed("operator session", wanted, signature):
         return None
     if int(end) <= site.app.clock().timestamp():
         return None
@@ -192,7 +192,7 @@ def _by_cookie(site: Site, value: str) -> OperatorSession | None:
         return None if sessions.is_ended(tx, name) else OperatorSession(name)
 
 
-def _sealed(name: str, password: str) -> str:
+def _signed_text(name: str, password: str) -> str:
     return f"{name}.{_digest(password).hex()}"
 
 
