@@ -123,7 +123,7 @@ def test_the_host_is_that_of_the_public_address() -> None:
     assert Links("https://x.example", ["k" * 32], "in.example.org").reply_host == "in.example.org"
 
 
-def test_the_first_key_signs_and_every_key_verifies() -> None:
+def test_the_first_key_makes_what_every_key_verifies() -> None:
     old, new = (
         Links("https://x.example", ["a" * 32], ""),
         Links("https://x.example", ["b" * 32], ""),
