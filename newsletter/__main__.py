@@ -14,7 +14,7 @@ from typer.main import get_command
 from newsletter import process
 from newsletter.cli.app import app
 from newsletter.domain.sanitize import clean
-from newsletter.errors import OperatorError
+from newsletter.errors import OperatorError, file_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +41,22 @@ def _run() -> int:
     try:
         command()(prog_name="newsletter")
     except OperatorError as problem:
-        sys.stderr.write(f"newsletter: {clean(str(problem))}\n")
-        return problem.exit_status
+        return _failed(str(problem), problem.exit_status)
+    except OSError as problem:
+        # A file or folder that the operator named. Other faults of the system name no file.
+        if problem.filename is None or os.environ.get("NEWSLETTER_DEBUG"):
+            raise
+        return _failed(f"{file_error(problem)}; name another path, or change this one", 1)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else bool(end.code)
     return 0
+
+
+def _failed(reason: str, status: int) -> int:
+    from newsletter import logs
+
+    sys.stderr.write(f"newsletter: {clean(logs.without_secrets(reason))}\n")
+    return status
 
 
 def _one_line(kind: type[BaseException], fault: BaseException, _: TracebackType | None) -> None:

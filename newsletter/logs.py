@@ -52,7 +52,8 @@ ADDRESS = re.compile(
 # As domain/links.py makes them: tokens, and the secret part of a private archive's address.
 TOKEN = re.compile(r"(?<![a-z0-9])[a-z2-7]{48}(?![a-z0-9])", re.IGNORECASE)
 ARCHIVE = re.compile(r"(/archive/[\w.%-]*?-)[a-z2-7]{24}\b", re.IGNORECASE)
-USERINFO = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
+# The messages about wrong addresses have USER:PASSWORD as an example.
+USERINFO = re.compile(r"(?<=://)(?!USER:PASSWORD@)[^/\s@\"']+(?=@)")
 HEADER = re.compile(
     r"(?P<name>\b(?:proxy-)?authorization|\bx-api-key|\bapi[-_]?key|\b(?:set-)?cookie)"
     r"(?P<between>[\"']?\s*[:=,]\s*(?:b(?=[\"']))?[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',)\]}]+",
@@ -154,6 +155,11 @@ _known = {"redactor": Redactor([])}
 def clean(text: str) -> str:
     """Redact text for standard error that no logger handles."""
     return _known["redactor"].text(text)
+
+
+def without_secrets(text: str) -> str:
+    """Text for the operator, who may see addresses."""
+    return _known["redactor"].secrets(text)
 
 
 def set_up(settings: Settings, default_level: str, stream: TextIO | None = None) -> None:

@@ -7,8 +7,10 @@ import re
 from datetime import time
 from decimal import Decimal
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -46,10 +48,40 @@ ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
 
 
 def _web_address(value: str) -> str:
-    if not WEB_ADDRESS.fullmatch(value):
+    if not WEB_ADDRESS.fullmatch(value) or not _has_valid_host(value):
         message = "not a web address"
         raise ValueError(message)
     return value.rstrip("/")
+
+
+def _has_valid_host(url: str) -> bool:
+    """Whether host and port can be read: not in `http://[::1` and `http://host:99999`."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    """The key without white space around it.
+
+    A key is sent as a header. Libraries answer characters that no header may hold with an error
+    that shows the whole key, or send them as others.
+    """
+    key = value.get_secret_value().strip()
+    if not all("!" <= letter <= "~" for letter in key):
+        message = "it holds a space, a line break or a character that no key has; copy it again"
+        raise ValueError(message)
+    return SecretStr(key)
+
+
+def _name_server(value: str) -> str:
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError:
+        message = "not an IP address"
+        raise ValueError(message) from None
 
 
 def _address(value: str) -> str:
@@ -90,6 +122,8 @@ def _proxy_header(value: str) -> str:
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Address = Annotated[str, AfterValidator(_address)]
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
+NameServer = Annotated[str, AfterValidator(_name_server)]
 ProxyHeader = Annotated[str, AfterValidator(_proxy_header)]
 Zone = Annotated[str, AfterValidator(_without_value(parse_zone))]
 Clock = Annotated[time, BeforeValidator(_without_value(parse_clock))]
@@ -175,7 +209,7 @@ class Settings(BaseSettings):
     )
     lookback_days: int = Field(7, ge=0, le=60, description="use whole days from 0 to 60")
 
-    anthropic_api_key: SecretStr = Field(
+    anthropic_api_key: ApiKey = Field(
         SecretStr(""),
         validation_alias="ANTHROPIC_API_KEY",
         description="use a key from the Claude Console",
@@ -205,7 +239,7 @@ class Settings(BaseSettings):
     prompt_version: Literal["1", "2"] = Field("1", description="use 1 or 2")
     second_opinion: bool = Field(True, description="use true or false")  # noqa: FBT003 - a default
 
-    sendgrid_api_key: SecretStr = Field(
+    sendgrid_api_key: ApiKey = Field(
         SecretStr(""),
         validation_alias="SENDGRID_API_KEY",
         description="use a key with the Mail Send permission",
@@ -282,10 +316,8 @@ class Settings(BaseSettings):
     scoring_tokens_per_minute: int | None = Field(
         None, ge=1, description="use the input tokens per minute of your Anthropic tier"
     )
-    dns_server: str = Field(
-        "",
-        pattern=r"^$|^[0-9a-fA-F.:]+$",
-        description="use the IP address of a name server, like 9.9.9.9",
+    dns_server: NameServer = Field(
+        "", description="use the IP address of a name server, like 9.9.9.9"
     )
     group_audience: int = Field(
         20_000, ge=1, description="use the number of readers above which mail is sent in batches"

@@ -41,8 +41,11 @@ def _preview(
     app: App, rubric: str, day: date | None, out: Path, reader: str, *, fresh: bool
 ) -> int:
     text = _text_path(out)
+    check_slug(app, rubric)
+    # Before the papers are paid for.
+    recipient = _reader(app, rubric, reader)
     digest = _digest(app, rubric, day, fresh=fresh)
-    copy = send_test.personalizer(app, digest).personalize(_reader(app, rubric, reader))
+    copy = send_test.personalizer(app, digest).personalize(recipient)
     try:
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")
@@ -97,7 +100,7 @@ def _reader(app: App, slug: str, address: str) -> Subscription:
     with app.store.read() as tx:
         found = subscriptions.find(tx, address) if address else None
         if address and found is None:
-            message = f"{address} is no subscriber"
+            message = f"{address} is no subscriber; see: newsletter subscribers list"
             raise OperatorError(message)
         first = next(subscriptions.mailable(tx, slug), None)
     chosen = found or first

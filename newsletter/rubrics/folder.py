@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from newsletter.domain.reader_rubrics import is_reader_rubric
+from newsletter.errors import file_error
 from newsletter.rubrics.file import RubricError, load
 
 if TYPE_CHECKING:
@@ -112,6 +113,12 @@ class RubricFolder(RubricSource):
 
 
 def no_rubric(folder: Path) -> str:
+    try:
+        next(folder.iterdir(), None)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return f"cannot read {file_error(error)}; set NEWSLETTER_RUBRICS_DIR to a readable folder"
     return (
         f"{folder}: no rubric (*.md) here; `newsletter init` writes one, "
         "or set NEWSLETTER_RUBRICS_DIR"
@@ -156,7 +163,10 @@ def why_missing(rubrics: Mapping[str, Rubric], slug: str) -> str:
 
 def _paths(folder: Path) -> list[Path]:
     """The files that should be rubrics. Dot files are those of editors and file managers."""
-    found = folder.glob("*.md")
+    try:
+        found = [path for path in folder.iterdir() if path.suffix == ".md"]
+    except OSError:
+        return []
     return sorted(p for p in found if p.stem.lower() != "readme" and not p.name.startswith("."))
 
 

@@ -97,3 +97,52 @@ def test_a_day_without_an_announcement_is_named(
     done = installation.newsletter("run", "--date", "2025-11-17", *more)
     assert done.status == 0, done.err
     assert "one: arXiv announced nothing in cs.LG on 2025-11-17" in done.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("preview", "--rubric", "one", "--out", "x" * 300),
+        ("rubrics", "draft", "--about", "compression", "--local", "--out", "x" * 300),
+        ("db", "backup", "x" * 300),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_named(
+    installation: Installation, words: tuple[str, ...]
+) -> None:
+    installation.create_database()
+    done = installation.newsletter(*words)
+    assert done.status == 1
+    assert "File name too long" in done.err
+    assert "unexpected" not in done.err
+
+
+def test_an_unknown_reader_of_a_preview_is_named_before_papers_are_scored(
+    installation: Installation,
+) -> None:
+    done = installation.newsletter("preview", "--rubric", "one", "--for", "a@example.org")
+    assert done.status == 1
+    assert done.err == (
+        "newsletter: a@example.org is no subscriber; see: newsletter subscribers list\n"
+    )
+
+
+def test_the_example_in_a_message_is_no_secret(installation: Installation) -> None:
+    done = installation.newsletter(
+        "doctor", "--offline", NEWSLETTER_DATABASE_URL="postgresql://u:hidden-password@host/x"
+    )
+    assert done.status == 2
+    assert "postgresql+psycopg://USER:PASSWORD@HOST/NAME" in done.out
+    assert "hidden-password" not in done.out + done.err
+
+
+def test_the_password_of_a_mirror_of_arxiv_is_never_shown(installation: Installation) -> None:
+    installation.subscribe("a@example.org,one")
+    done = installation.newsletter(
+        "run",
+        NEWSLETTER_SOURCE="arxiv",
+        NEWSLETTER_ARXIV_API_URL="http://u:hidden-password@127.0.0.1:9/api",
+    )
+    assert done.status == 1
+    assert "arXiv (127.0.0.1:9)" in done.err
+    assert "hidden-password" not in done.out + done.err

@@ -88,6 +88,17 @@ def test_a_folder_without_any_rubric_is_a_fault(tmp_path: Path) -> None:
     RubricFolder(tmp_path).require_any()
 
 
+@pytest.mark.parametrize(
+    ("name", "says"), [("file", "file is a file, not a folder"), ("x" * 300, "File name too long")]
+)
+def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "file").write_text("x")
+    folder = RubricFolder(tmp_path / name)
+    assert not folder
+    with pytest.raises(RubricError, match=f"{says}.*NEWSLETTER_RUBRICS_DIR"):
+        folder.require_any()
+
+
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:
     """Readers of a good rubric, of one that got a typo since, and of one that was deleted."""

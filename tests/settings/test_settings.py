@@ -99,6 +99,10 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
         ("NEWSLETTER_SECRET_KEY", "short", "32 or more random letters"),
         ("NEWSLETTER_ARXIV_DELAY_SECONDS", "-3", "arXiv asks for 3"),
         ("ANTHROPIC_BASE_URL", "ftp://x", "use an http(s) address"),
+        ("ANTHROPIC_API_KEY", "sk-ant-x\u200b", "copy it again"),
+        ("SENDGRID_API_KEY", "SG.a\nb", "copy it again"),
+        ("NEWSLETTER_DNS_SERVER", "24:00", "the IP address of a name server"),
+        ("NEWSLETTER_DNS_SERVER", "300.1.1.1", "the IP address of a name server"),
     ],
 )
 def test_a_wrong_value_names_the_setting_and_the_fix(monkeypatch, name, value, says):
@@ -109,6 +113,14 @@ def test_a_wrong_value_names_the_setting_and_the_fix(monkeypatch, name, value, s
     assert message.startswith(f"{name}: ")
     assert says in message
     assert "\n" not in message
+
+
+def test_white_space_around_a_key_is_no_part_of_it(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", " sk-ant-x ")
+    monkeypatch.setenv("SENDGRID_API_KEY", "SG.x\n")
+    settings = read_settings()
+    assert settings.anthropic_api_key.get_secret_value() == "sk-ant-x"
+    assert settings.sendgrid_api_key.get_secret_value() == "SG.x"
 
 
 def test_a_wrong_value_never_shows_a_secret(monkeypatch):
@@ -239,6 +251,9 @@ def test_a_secret_key_without_any_key_is_refused(monkeypatch, value):
         "https://x/a\\b",
         "https://é.org",
         "https:// x",
+        "http://[::1",
+        "http://x:99999",
+        "http://:80",
     ],
 )
 def test_a_web_address_holds_only_what_an_address_may(monkeypatch, value):

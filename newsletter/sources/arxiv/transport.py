@@ -161,7 +161,8 @@ class ArxivTransport:
         import requests
         import urllib3
 
-        host = urlsplit(url).netloc
+        # A mirror's address may have a password before the @.
+        host = urlsplit(url).netloc.rpartition("@")[2]
         timeout = (CONNECT_TIMEOUT_SECONDS, self.read_timeout)
         try:
             with (
