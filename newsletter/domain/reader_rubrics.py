@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 PREFIX = "own-"
@@ -105,3 +107,18 @@ class ReaderRubricVersion:
     text: str
     state: VersionState
     saved_at: datetime
+
+
+CURRENT = (VersionState.DRAFT, VersionState.WAITING, VersionState.ACTIVE)
+"""The form opens with the first of these that a rubric has."""
+
+
+def current_text(versions: Sequence[ReaderRubricVersion]) -> str:
+    """The draft; else the text that waits for its confirmation; else the one in use."""
+    texts = {one.state: one.text for one in reversed(versions)}
+    return next((texts[state] for state in CURRENT if state in texts), "")
+
+
+def mark_of(text: str) -> str:
+    """Stands in a form for the text that it was opened with."""
+    return sha256(text.encode()).hexdigest()[:16]

@@ -24,7 +24,9 @@ from newsletter.domain.reader_rubrics import (
     ReaderRubricState,
     ReaderRubricVersion,
     VersionState,
+    current_text,
     is_reader_rubric,
+    mark_of,
     new_slug,
     trial_account,
 )
@@ -70,6 +72,15 @@ class TooManyRubrics(Exception):
     """The reader has as many rubrics as NEWSLETTER_READER_RUBRICS allows."""
 
 
+class TextChanged(Exception):
+    """A form was opened with another text than the current one, `text`."""
+
+    def __init__(self, slug: str, text: str) -> None:
+        super().__init__(slug)
+        self.slug = slug
+        self.text = text
+
+
 class ReaderErased(Exception):
     """The reader was erased, perhaps while their draft was made: nothing of theirs is stored."""
 
@@ -113,6 +124,11 @@ def versions(tx: Connection, slug: str) -> list[ReaderRubricVersion]:
         ReaderRubricVersion(row.slug, row.version, row.text, VersionState(row.state), row.saved_at)
         for row in rows
     ]
+
+
+def locked_versions(tx: Connection, slug: str) -> list[ReaderRubricVersion]:
+    """The versions, newest first; none for a deleted rubric. Nobody changes them meanwhile."""
+    return versions(tx, slug) if _locked(tx, slug) else []
 
 
 def fingerprints(tx: Connection, slug: str) -> set[str]:
@@ -177,19 +193,20 @@ def create(
     *,
     limit: int,
     liked: Collection[str] = (),
+    seen: str | None = None,
 ) -> str:
-    """A new draft; return its slug. Raises TooManyRubrics for a reader with `limit` rubrics, and
-    ReaderErased.
+    """A new draft; return its slug. Raises TooManyRubrics for a reader with `limit` rubrics,
+    ReaderErased, and TextChanged (see `save_draft`).
 
-    A reader has one rubric that was never saved: the text of an earlier one is replaced. `liked`
-    are the ids of the papers that it was drafted from.
+    A reader has one rubric that was never saved: the text of an earlier one becomes an old version
+    of it. `liked` are the ids of the papers that it was drafted from.
     """
     if not _lock_reader(tx, subscriber_id):
         raise ReaderErased
     mine = of_reader(tx, subscriber_id)
     unsaved = next((one.slug for one in mine if one.active_version is None), None)
     if unsaved is not None:
-        save_draft(tx, unsaved, text, now)
+        save_draft(tx, unsaved, text, now, seen=seen, keep=True)
         row = update(reader_rubric).where(reader_rubric.c.slug == unsaved)
         tx.execute(row.values(liked=sorted(liked)))
         return unsaved
@@ -202,11 +219,32 @@ def create(
     return slug
 
 
-def save_draft(tx: Connection, slug: str, text: str, now: datetime) -> bool:
-    """Store the text of a draft; what is active or waiting stays. False for a deleted rubric."""
+def save_draft(
+    tx: Connection,
+    slug: str,
+    text: str,
+    now: datetime,
+    *,
+    seen: str | None = None,
+    keep: bool = False,
+) -> bool:
+    """Store the text of a draft; what is active or waiting stays. False for a deleted rubric.
+
+    `seen` is the mark of the text that the form was opened with; None checks nothing. Raises
+    TextChanged if the current text is neither that one nor `text`. To `keep` a draft that is
+    replaced makes it an old version.
+    """
     if _locked(tx, slug) is None:
         return False
+    current = current_text(versions(tx, slug))
+    if current == text:
+        return True
+    if seen is not None and mark_of(current) != seen:
+        raise TextChanged(slug, current)
     draft = _version(slug, VersionState.DRAFT)
+    if keep:
+        tx.execute(update(reader_rubric_version).where(*draft).values(state=VersionState.OLD))
+        _delete_oldest(tx, slug)
     values = {"text": text, "saved_at": now}
     if not tx.execute(update(reader_rubric_version).where(*draft).values(values)).rowcount:
         _add_draft(tx, slug, text, now)
@@ -228,6 +266,16 @@ def submit(tx: Connection, slug: str, now: datetime) -> int | None:
     tx.execute(update(reader_rubric_version).where(*waits).values(state=VersionState.OLD))
     _set_state(tx, slug, draft, VersionState.WAITING, now)
     return int(draft)
+
+
+def withdraw(tx: Connection, slug: str, version: int) -> None:
+    """The text whose link could not be mailed is a draft again, unless a newer one was begun."""
+    if _locked(tx, slug) is None:
+        return
+    newest = versions(tx, slug)[:1]
+    if [(one.version, one.state) for one in newest] == [(version, VersionState.WAITING)]:
+        mine = (reader_rubric_version.c.slug == slug, reader_rubric_version.c.version == version)
+        tx.execute(update(reader_rubric_version).where(*mine).values(state=VersionState.DRAFT))
 
 
 def confirm(tx: Connection, slug: str, version: int, now: datetime) -> Confirmation:

@@ -30,6 +30,7 @@ from newsletter.web.rubric_writer import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VALID = timedelta(hours=2)
+AGAIN = timedelta(minutes=1)
+"""After a mail was asked for: a button pressed again before mails no second one."""
 MAX_MAILS = 10
 """To one reader on one day: whoever has a forwarded digest can ask for them."""
 
@@ -79,8 +82,11 @@ def mail_link(site: Site, writer: Writer, slug: str) -> Response:
     now = site.app.clock()
     person = writer.known
     with site.app.store.begin() as tx:
-        if _is_in_use(reader_rubrics.versions(tx, slug)):
+        versions = reader_rubrics.locked_versions(tx, slug)
+        if _is_in_use(versions):
             return _nothing_new(site, writer, slug)
+        if _is_on_its_way(versions, now):
+            return _check_inbox(site, writer, slug)
         if not rate_limits.take_rubric_mail(tx, person.subscriber_id, now.date(), MAX_MAILS):
             return _too_many_mails(site, writer)
         version = reader_rubrics.submit(tx, slug, now)
@@ -91,23 +97,45 @@ def mail_link(site: Site, writer: Writer, slug: str) -> Response:
         site.app.mailer.send(_mail(site, writer, slug, proposal))
     except SendError as error:
         log.warning("the link that confirms a rubric was not sent: %s", error)
-        return _not_sent(site, writer, unknown=error.verdict is Verdict.UNKNOWN)
+        unknown = error.verdict is Verdict.UNKNOWN
+        if not unknown and _newest(versions) is VersionState.DRAFT:
+            with site.app.store.begin() as tx:
+                reader_rubrics.withdraw(tx, slug, proposal.version)
+        return _not_sent(site, writer, unknown=unknown)
+    return _check_inbox(site, writer, slug)
+
+
+def _check_inbox(site: Site, writer: Writer, slug: str) -> Response:
     return rubric_notice(
         site,
         writer,
         "Check your inbox",
-        f"A link is on its way to {person.email}. Open it and press the button: only then does "
-        "this text count. It works for 2 hours.",
-        "A forwarded digest opens that page too, and nobody but you may change what you read.",
+        f"A link is on its way to {writer.known.email}. Open it and press the button: only then "
+        "does this text count. It works for 2 hours. If nothing arrives within a few minutes, "
+        "save again.",
+        "Why a mail? Whoever gets a digest that you forward can open your rubric's page; only you "
+        "can open your mail.",
+        back=path_of(site, writer, slug),
     )
+
+
+def _newest(versions: Sequence[ReaderRubricVersion]) -> VersionState | None:
+    return versions[0].state if versions else None
+
+
+def _is_on_its_way(versions: Sequence[ReaderRubricVersion], now: datetime) -> bool:
+    """Whether the link of the newest text was asked for just now: Save was pressed twice."""
+    waits = _newest(versions) is VersionState.WAITING
+    return waits and versions[0].saved_at > now - AGAIN
 
 
 def _is_in_use(versions: Sequence[ReaderRubricVersion]) -> bool:
     """Whether the draft says what the text in use says, and no other text waits."""
     texts = {one.state: one.text for one in versions if one.state is not VersionState.OLD}
-    draft, active = texts.get(VersionState.DRAFT), texts.get(VersionState.ACTIVE)
-    if not draft or not active or VersionState.WAITING in texts:
+    active = texts.get(VersionState.ACTIVE)
+    if not active or VersionState.WAITING in texts:
         return False
+    draft = texts.get(VersionState.DRAFT, active)
     return markdown(form_of_text(draft)) == markdown(form_of_text(active))
 
 

@@ -8,15 +8,19 @@ and delete; a text counts only after the link that is mailed to the reader's own
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain.categories import NAMES, category_warnings
 from newsletter.domain.reader_rubrics import (
     PausedBy,
     ReaderRubricState,
     VersionState,
+    current_text,
     is_reader_rubric,
+    mark_of,
 )
+from newsletter.rubrics.changes import changes, differing_lines
 from newsletter.rubrics.file import DEFAULT_SCORING, MAX_TITLE
 from newsletter.rubrics.form import (
     MAX_CRITERIA,
@@ -36,15 +40,18 @@ from newsletter.store import reader_rubrics
 from newsletter.web import confirm_rubric
 from newsletter.web.forms import first
 from newsletter.web.rubric_writer import (
+    CHANGED,
+    TOO_MANY,
     Writer,
-    current_text,
     find_writer,
     keep_draft,
+    limit_in_words,
     may_create,
     path_of,
     preferences_of,
     redirect,
     rubric_notice,
+    seen_in,
     title_of_versions,
     too_many,
     unknown_link,
@@ -85,6 +92,22 @@ SAID = {
     "opened": "The earlier text is in the form below. Save it to make it count again.",
 }
 """Messages after a redirect, by the word in the address."""
+STALE = (
+    f"{CHANGED}, so nothing was saved. Below is what your text would change of it; your text is in "
+    "the form. Save again to put it in place of the other."
+)
+DELETED = (
+    "You have no such rubric: it was deleted, perhaps in another window. What you typed is in the "
+    "form below. Save it to make it a new rubric."
+)
+
+
+class TextDifference(NamedTuple):
+    """How what was typed differs from the text at the page `stored`: in words, and by lines."""
+
+    stored: str
+    changes: list[str]
+    lines: list[tuple[str, str]]
 
 
 def show_new(site: Site, request: Request) -> Response:
@@ -129,7 +152,7 @@ def write(site: Site, request: Request, form: Form) -> Response:
     if writer is None:
         return unknown_link(site)
     if writer.rubric(slug) is None:
-        return unknown_rubric(site, writer)
+        return _deleted(site, writer, form)
     action = first(form, "action")
     if action in ("pause", "resume"):
         return _pause(site, writer, slug, pause=action == "pause")
@@ -142,28 +165,82 @@ def _write(site: Site, writer: Writer, slug: str, form: Form) -> Response:
     """Rearrange, check, keep, preview or save the entered form; an empty slug is a new rubric."""
     action = first(form, "action")
     entered = replace(read_fields(form), public=False)
+    page = partial(form_page, site, writer, slug=slug, seen=seen_in(form))
     if action == "categories" or action.partition("-")[0] in ("add", "up", "down", "remove"):
         more = EMPTY_CATEGORIES if action == "categories" else 0
-        return form_page(site, writer, rearranged(entered, action), slug=slug, more=more)
+        return page(rearranged(entered, action), more=more)
     faults = faults_of(entered)
     if action not in ("draft", "preview", "save"):
         message = "" if faults else "No problem was found. Save it, or look at the preview first."
-        return form_page(site, writer, entered, slug=slug, faults=faults, message=message)
+        return page(entered, faults=faults, message=message)
     if any(not one.missing or action != "draft" for one in faults):
-        return form_page(site, writer, entered, slug=slug, faults=faults)
-    kept = _keep(site, writer, slug, markdown(entered))
-    if kept is None:
-        return unknown_rubric(site, writer) if slug else too_many(site, writer)
+        return page(entered, faults=faults)
+    kept = _keep_entered(site, writer, slug, entered, form)
+    if not isinstance(kept, str):
+        return kept
     if action == "save":
         return confirm_rubric.mail_link(site, writer, kept)
-    end = "/preview" if action == "preview" else "?said=draft"
-    return redirect(site, writer, kept, end)
+    return redirect(site, writer, kept, "/preview" if action == "preview" else "?said=draft")
 
 
-def _keep(site: Site, writer: Writer, slug: str, text: str) -> str | None:
+def _keep_entered(
+    site: Site, writer: Writer, slug: str, entered: RubricForm, form: Form
+) -> str | Response:
+    """Store the entered text as a draft; return its slug, or a page with the text and why not."""
+    seen = seen_in(form)
+    try:
+        kept = _keep(site, writer, slug, markdown(entered), seen)
+    except reader_rubrics.TextChanged as changed:
+        return _stale(site, writer, entered, slug, changed)
+    if kept is None and slug:
+        return _deleted(site, writer, form)
+    if kept is None:
+        message = (
+            f"{TOO_MANY}, so nothing was saved. {limit_in_words(site)} What you typed is in the "
+            "form below: delete another rubric in another window, and save again."
+        )
+        return form_page(site, writer, entered, seen=seen, message=message, status=409)
+    return kept
+
+
+def _keep(site: Site, writer: Writer, slug: str, text: str, seen: str | None = None) -> str | None:
     """Store the draft and return its slug; None for a deleted rubric, or one too many."""
     with site.app.store.begin() as tx:
-        return keep_draft(tx, site, writer, slug, text)
+        return keep_draft(tx, site, writer, slug, text, seen)
+
+
+def _stale(
+    site: Site,
+    writer: Writer,
+    entered: RubricForm,
+    slug: str,
+    changed: reader_rubrics.TextChanged,
+) -> Response:
+    """Both texts: what was typed in the form, and how it differs from what is stored."""
+    text = markdown(entered)
+    difference = TextDifference(
+        path_of(site, writer, changed.slug),
+        changes(form_of_text(changed.text), entered),
+        differing_lines(changed.text, text),
+    )
+    return form_page(
+        site,
+        writer,
+        entered,
+        slug=slug,
+        seen=mark_of(changed.text),
+        status=409,
+        message=STALE,
+        difference=difference,
+    )
+
+
+def _deleted(site: Site, writer: Writer, form: Form) -> Response:
+    """What was typed, as a new rubric; without a text, the page for an unknown rubric."""
+    entered = replace(read_fields(form), public=False)
+    if not entered.title and all(one.is_empty for one in entered.criteria):
+        return unknown_rubric(site, writer)
+    return form_page(site, writer, entered, status=404, message=DELETED)
 
 
 def _copy(site: Site, writer: Writer, source: str) -> Response:
@@ -196,7 +273,8 @@ def _open_version(site: Site, writer: Writer, slug: str, number: str) -> Respons
     with site.app.store.begin() as tx:
         versions = reader_rubrics.versions(tx, slug)
         text = next((one.text for one in versions if str(one.version) == number), None)
-        if text is None or not reader_rubrics.save_draft(tx, slug, text, site.app.clock()):
+        now = site.app.clock()
+        if text is None or not reader_rubrics.save_draft(tx, slug, text, now, keep=True):
             return unknown_rubric(site, writer)
     return redirect(site, writer, slug, "?said=opened")
 
@@ -243,25 +321,32 @@ def form_page(
     faults: Sequence[FormFault] = (),
     message: str = "",
     more: int = 0,
+    seen: str | None = None,
+    status: int = 200,
+    difference: TextDifference | None = None,
 ) -> Response:
-    """The form with these values. `more` adds empty fields for categories."""
-    rubric = writer.rubric(slug)
+    """The form with these values. `more` adds empty fields for categories.
+    `seen` is the mark of the text that it was opened with; None: it is opened now.
+    """
+    draft = next((one.slug for one in writer.rubrics if one.active_version is None), "")
     with site.app.store.read() as tx:
-        versions = reader_rubrics.versions(tx, slug) if slug else []
-    draft = next((one for one in writer.rubrics if one.active_version is None), None)
+        opened = reader_rubrics.versions(tx, slug or draft)
+    versions = opened if slug else []
     return site.page(
         "rubric_form.html",
-        status=422 if faults else 200,
+        status=422 if faults else status,
+        seen=mark_of(current_text(opened)) if seen is None else seen,
+        difference=difference,
         title="Your rubric" if slug else "Write a rubric of your own",
         **field_values(site, form, faults, more),
         message=message,
-        rubric=rubric,
+        rubric=writer.rubric(slug),
         waiting=any(one.state is VersionState.WAITING for one in versions),
         versions=versions,
         here=path_of(site, writer, slug or "new"),
         start=path_of(site, writer, "start"),
         copies=[] if slug else copyable(site, writer),
-        other_draft=path_of(site, writer, draft.slug) if draft and not slug else "",
+        other_draft=path_of(site, writer, draft) if draft and not slug else "",
         budget=site.app.settings.reader_rubric_budget_usd,
         preferences=preferences_of(site, writer),
     )

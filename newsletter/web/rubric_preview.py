@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain.model import Outcome
-from newsletter.domain.reader_rubrics import trial_account
+from newsletter.domain.reader_rubrics import current_text, mark_of, trial_account
 from newsletter.errors import Stopped
 from newsletter.rubrics.file import RubricError, parse
 from newsletter.rubrics.form import faults_of, form_of_text
@@ -26,17 +26,19 @@ from newsletter.scoring.rubric_preview import (
     PreviewDay,
     PreviewInput,
     PreviewPaper,
+    RubricPreview,
 )
 from newsletter.store import reader_rubrics, subscriptions
 from newsletter.web import issue_view
 from newsletter.web.rubric_starts import price, reader_limits, trial_cost
 from newsletter.web.rubric_writer import (
+    CHANGED,
     Writer,
-    current_text,
     find_writer,
     path_of,
     preferences_of,
     rubric_notice,
+    seen_in,
     unknown_link,
     unknown_rubric,
 )
@@ -60,6 +62,7 @@ BY_WORDS, ALL = "words", "all"
 FEW = 64
 """Unread papers whose highest price is counted; that of more is the day's budget."""
 BUSY = "Claude reads for other readers just now. Try again in a minute; nothing was spent."
+STALE = f"{CHANGED}. This is the preview of its new text; Claude was not asked."
 FAILED = (
     "Claude could not be asked just now. What it had read is kept, and paid for once. Below is "
     "what is known so far; try again later."
@@ -76,6 +79,8 @@ class Draft(NamedTuple):
     given: PreviewInput
     choices: tuple[str, ...]
     against: str
+    mark: str
+    """Of the text, so that the button reads for the text that its page shows."""
 
 
 def show(site: Site, request: Request) -> Response:
@@ -86,12 +91,14 @@ def show(site: Site, request: Request) -> Response:
     return _page(site, writer, draft, by_words=request.query_params.get("by") == BY_WORDS)
 
 
-def read_more(site: Site, request: Request, _form: Form) -> Response:
+def read_more(site: Site, request: Request, form: Form) -> Response:
     """Have the model read the likeliest unread papers."""
     found = _draft(site, request)
     if not isinstance(found, tuple):
         return found
     writer, draft = found
+    if seen_in(form) not in (None, draft.mark):
+        return _page(site, writer, draft, message=STALE, status=409)
     if not site.app.scorer.judges or not draft.given.days:
         return _page(site, writer, draft)
     if not site.preview_slots.acquire(blocking=False):
@@ -158,7 +165,7 @@ def _draft(site: Site, request: Request) -> tuple[Writer, Draft] | Response:
         liked = rubric_preview.liked_ids(tx, [one.id for one in owned]) | set(known.liked)
         slugs = (against,) if against else writer.followed
         given = rubric_preview.read_input(tx, rubric, slugs, liked)
-    return writer, Draft(slug, rubric, given, writer.followed, against)
+    return writer, Draft(slug, rubric, given, writer.followed, against, mark_of(text))
 
 
 def _usual(writer: Writer, slug: str, asked: str) -> str:
@@ -182,22 +189,20 @@ def _unusable(site: Site, writer: Writer, slug: str, text: str) -> Response:
 
 
 def _page(
-    site: Site, writer: Writer, draft: Draft, *, by_words: bool = False, message: str = ""
+    site: Site,
+    writer: Writer,
+    draft: Draft,
+    *,
+    by_words: bool = False,
+    message: str = "",
+    status: int = 200,
 ) -> Response:
-    app, given = site.app, draft.given
-    with app.store.read() as tx:
-        scored = app.scorer.judges and rubric_preview.has_scores(
-            tx, app.scorer, draft.rubric, given
-        )
-    judged = scored and not by_words
-    preview = (
-        rubric_preview.preview_by_model(app.store, app.scorer, draft.rubric, given)
-        if judged
-        else rubric_preview.preview_by_words(draft.rubric, given)
-    )
+    scored, preview = _previewed(site, draft, by_words=by_words)
     here = f"{path_of(site, writer, draft.slug)}/preview"
     return site.page(
         "rubric_preview.html",
+        status=status,
+        seen=draft.mark,
         title=f"Preview: {draft.rubric.title}",
         rubric=draft.rubric,
         preview=preview,
@@ -205,7 +210,7 @@ def _page(
         found=[_row(one) for one in preview.found],
         missed=[_row(one) for one in preview.missed],
         marks={mark.value: preview.count(mark) for mark in SIGNS},
-        unfetched=given.unfetched,
+        unfetched=draft.given.unfetched,
         message=message,
         scored=scored,
         here=here,
@@ -215,6 +220,16 @@ def _page(
         preferences=preferences_of(site, writer),
         **_money(site, writer, draft),
     )
+
+
+def _previewed(site: Site, draft: Draft, *, by_words: bool) -> tuple[bool, RubricPreview]:
+    """Whether the model has read with this text, and the preview by what it read or by words."""
+    app, rubric, given = site.app, draft.rubric, draft.given
+    with app.store.read() as tx:
+        scored = app.scorer.judges and rubric_preview.has_scores(tx, app.scorer, rubric, given)
+    if scored and not by_words:
+        return scored, rubric_preview.preview_by_model(app.store, app.scorer, rubric, given)
+    return scored, rubric_preview.preview_by_words(rubric, given)
 
 
 def _money(site: Site, writer: Writer, draft: Draft) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from starlette.responses import RedirectResponse
 
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import READING
-from newsletter.domain.reader_rubrics import VersionState
+from newsletter.domain.reader_rubrics import VersionState, current_text
 from newsletter.rubrics.form import form_of_text
 from newsletter.store import reader_rubrics, subscriptions
+from newsletter.web.forms import first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Subscription
     from newsletter.domain.reader_rubrics import ReaderRubric, ReaderRubricVersion
     from newsletter.web.context import Site
+    from newsletter.web.forms import Form
 
 UNTITLED = "Untitled draft"
-CURRENT = (VersionState.DRAFT, VersionState.WAITING, VersionState.ACTIVE)
-"""The form opens with the first of these that a rubric has."""
+CHANGED = "It was changed in another window after you opened this page"
 
 
 class Writer(NamedTuple):
@@ -60,20 +61,26 @@ def find_writer(site: Site, request: Request) -> Writer | None:
     return Writer(known, followed, mine) if followed else None
 
 
-def keep_draft(tx: Connection, site: Site, writer: Writer, slug: str, text: str) -> str | None:
+def keep_draft(
+    tx: Connection, site: Site, writer: Writer, slug: str, text: str, seen: str | None = None
+) -> str | None:
+    """Store the draft and return its slug; None for a deleted rubric, or one too many.
+
+    Raises TextChanged if the form was opened with another text.
+    """
     now, limit = site.app.clock(), site.app.settings.reader_rubrics
     if slug:
-        return slug if reader_rubrics.save_draft(tx, slug, text, now) else None
+        return slug if reader_rubrics.save_draft(tx, slug, text, now, seen=seen) else None
+    reader_id = writer.known.subscriber_id
     try:
-        return reader_rubrics.create(tx, writer.known.subscriber_id, text, now, limit=limit)
+        return reader_rubrics.create(tx, reader_id, text, now, limit=limit, seen=seen)
     except reader_rubrics.TooManyRubrics:
         return None
 
 
-def current_text(versions: Sequence[ReaderRubricVersion]) -> str:
-    """The draft; else the text that waits for its confirmation; else the one in use."""
-    texts = {one.state: one.text for one in reversed(versions)}
-    return next((texts[state] for state in CURRENT if state in texts), "")
+def seen_in(form: Form) -> str | None:
+    """The mark of the text that a form was opened with; None where it has none."""
+    return first(form, "seen") if "seen" in form else None
 
 
 def title_of_versions(versions: Sequence[ReaderRubricVersion]) -> str:
@@ -127,15 +134,16 @@ def unknown_rubric(site: Site, writer: Writer) -> Response:
     return rubric_notice(site, writer, "You have no such rubric", line, status=404)
 
 
+TOO_MANY = "You have as many rubrics as you may"
+
+
 def too_many(site: Site, writer: Writer) -> Response:
-    limit = site.app.settings.reader_rubrics
-    return rubric_notice(
-        site,
-        writer,
-        "You have as many rubrics as you may",
-        f"A reader may have {limit} of their own here. Change one of yours, or delete it first.",
-        status=409,
-    )
+    line = f"{limit_in_words(site)} Change one of yours, or delete it first."
+    return rubric_notice(site, writer, TOO_MANY, line, status=409)
+
+
+def limit_in_words(site: Site) -> str:
+    return f"A reader may have {site.app.settings.reader_rubrics} of their own here."
 
 
 def preferences_of(site: Site, writer: Writer) -> str:

@@ -136,7 +136,10 @@ def test_known_texts_are_not_loaded_again(readers: Store) -> None:
 def test_a_reader_has_so_many_rubrics_and_one_draft(readers: Store) -> None:
     first = create(readers, limit=2)
     assert create(readers, "again", limit=2) == first, "one draft a reader"
-    assert states(readers, first) == [(1, "again", VersionState.DRAFT)]
+    assert states(readers, first) == [
+        (2, "again", VersionState.DRAFT),
+        (1, "one", VersionState.OLD),
+    ]
     save(readers, first)
     save(readers, create(readers, limit=2))
     with pytest.raises(reader_rubrics.TooManyRubrics):

@@ -78,7 +78,7 @@ def draft_of(store: Store, person: Subscription) -> Rubric:
     """The reader's one draft, read as a rubric file is."""
     with store.read() as tx:
         [rubric] = reader_rubrics.of_reader(tx, person.subscriber_id)
-        [version] = reader_rubrics.versions(tx, rubric.slug)
+        version = reader_rubrics.versions(tx, rubric.slug)[0]
     return parse(version.text, rubric.slug, "draft")
 
 
@@ -128,7 +128,7 @@ def test_a_new_start_replaces_the_draft(store: Store, person: Subscription, web:
         assert post_files(web, path_of(person, "start"), {"about": about}).status == 200
     assert draft_of(store, person).title == "Robots with legs"
     page = web.get(path_of(person, "start"))
-    assert "A new start replaces it" in page.words
+    assert "A new start takes its place" in page.words
 
 
 def test_twelve_papers_are_rated(store: Store, person: Subscription, web: Browser) -> None:
