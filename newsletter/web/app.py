@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from newsletter.web.context import Site
+    from newsletter.web.operator.auth import SentForm
 
 
 PAGES = {
@@ -130,7 +131,14 @@ FORMS = {
     "/rubrics/{token}/{slug}/preview": rubric_preview.read_more,
     "/rubrics/{token}/{slug}/delete": reader_rubrics.delete,
     "/rubrics/{token}/{slug}/confirm/{mark}": confirm_rubric.confirm,
+}
+UPLOADS = {"/rubrics/{token}/start": rubric_starts.start}
+LARGE_FORMS = {
+    "/rubrics/{token}/new": reader_rubrics.write_new,
+    "/rubrics/{token}/{slug}": reader_rubrics.write,
     "/operator/login": auth.log_in,
+}
+OPERATOR_FORMS = {
     "/operator/logout": auth.log_out,
     "/operator/replies": review.answer_reply,
     "/operator/deliveries": review.resolve_mail,
@@ -147,10 +155,7 @@ FORMS = {
     "/operator/rubrics": rubrics_of_readers.change,
     "/operator/log/undo": log.undo_action,
 }
-UPLOADS = {"/rubrics/{token}/start": rubric_starts.start}
-LARGE_FORMS = {
-    "/rubrics/{token}/new": reader_rubrics.write_new,
-    "/rubrics/{token}/{slug}": reader_rubrics.write,
+LARGE_OPERATOR_FORMS = {
     "/operator/rubrics/{rubric}/edit": rubric_editor.write,
     "/operator/new-rubric": rubric_editor.write_new,
 }
@@ -173,17 +178,7 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
                 for path in PAGES
                 if path != "/"
             ),
-            *_posts({path: with_form(_page(site, answer)) for path, answer in FORMS.items()}),
-            *_posts(
-                {
-                    path: with_upload(_page(site, answer), partial(rubric_starts.may_upload, site))
-                    for path, answer in UPLOADS.items()
-                }
-            ),
-            *_posts(
-                {path: with_large_form(_page(site, answer)) for path, answer in LARGE_FORMS.items()}
-            ),
-            *_posts({path: endpoint(site) for path, endpoint in WEBHOOKS.items()}),
+            *_form_routes(site),
             *extra_routes,
         ],
         middleware=[
@@ -199,6 +194,30 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
             Exception: partial(errors.server_error, site),
         },
     )
+
+
+def _form_routes(site: Site) -> list[Route]:
+    forms = FORMS | _checked(OPERATOR_FORMS)
+    large = LARGE_FORMS | _checked(LARGE_OPERATOR_FORMS)
+    may_upload = partial(rubric_starts.may_upload, site)
+    return _posts(
+        {
+            **{path: with_form(_page(site, answer)) for path, answer in forms.items()},
+            **{path: with_large_form(_page(site, answer)) for path, answer in large.items()},
+            **{
+                path: with_upload(_page(site, answer), may_upload)
+                for path, answer in UPLOADS.items()
+            },
+            **{path: endpoint(site) for path, endpoint in WEBHOOKS.items()},
+        }
+    )
+
+
+def _checked(
+    forms: Mapping[str, Callable[[Site, Request, SentForm], Response]],
+) -> dict[str, Callable[..., Response]]:
+    """Each is answered only for an operator, and only from a page of their session."""
+    return {path: auth.operator_form(answer) for path, answer in forms.items()}
 
 
 def _posts(endpoints: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> list[Route]:

@@ -31,7 +31,7 @@ def test_a_nul_character_is_no_value(store: Store, ada: Person):
     page = f"{READERS}/{reader(store).subscriber_id}"
     paths = [f"{READERS}/a%00b", f"{page}?done=%00", f"{READERS}?rubric=%00", "/operator?done=%00"]
     assert {path: ada.get(path).status for path in paths} == dict.fromkeys(paths, 404)
-    found = ada.post(READERS, {"text": "a\0da"})
+    found = ada.fill(ada.get(READERS), READERS, text="a\0da")
     assert "ada@example.org" in found.words
 
 

@@ -26,6 +26,7 @@ from newsletter.store.operator import actions
 from newsletter.store.operator.actions import ActionKind
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
+from newsletter.web.operator.auth import SESSION_LENGTH
 from tests.fakes import reader_rubrics as own
 from tests.fakes import scoring
 from tests.fakes.browser import Page, served
@@ -42,7 +43,7 @@ from tests.fakes.pages import (
     paper,
     reader,
 )
-from tests.web.test_operator import PASSWORD, Operator, hidden_fields
+from tests.web.test_operator import PASSWORD, Operator, cookie, hidden_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -329,6 +330,37 @@ def test_what_was_typed_stays_after_another_login(operator: Operator, store: Sto
     assert (read(folder), recorded(store)) == (TEXT, [])
     assert send(again, fields(page), action="save").status == 303
     assert "novelty: 5" in read(folder)
+
+
+def test_what_was_typed_stays_where_the_session_ended(
+    operator: Operator, store: Store, folder: Path, clock: Clock
+):
+    text = TEXT.replace("Cold stars", 'Стары "x" <b> & \U0001f31f עברית').replace("\n", "\r\n")
+    typed = fields(operator.get(f"{EDIT}?as=text")) | {"action": "save", "text": text}
+    clock.at += SESSION_LENGTH
+    login = "/operator/login"
+    page = send(operator, typed)
+    assert page.status == 403
+    assert "nothing that you typed is lost" in page.words
+    page = operator.web.post(login, fields(page, login) | {"password": "a wrong one"})
+    assert page.status == 403
+    page = operator.web.post(login, fields(page, login) | {"password": PASSWORD})
+    assert "You are logged in again" in page.words
+    assert (read(folder), recorded(store)) == (TEXT, [])
+    again = fields(page)
+    assert again["text"] == [text.replace("\r\n", "\n")]
+    saved = operator.web.post(EDIT, again, Cookie=cookie(page))
+    assert saved.status == 303
+    assert read(folder) == text.replace("\r\n", "\n")
+
+
+def test_a_login_leads_to_the_page_that_was_asked_for(operator: Operator):
+    page = operator.web.get(EDIT)
+    for to, leads_to in ((EDIT, EDIT), ("//example.org", "/operator"), ("/subscribe", "/operator")):
+        sent = fields(page, "/operator/login") | {"password": PASSWORD}
+        assert sent["to"] == [EDIT]
+        answer = operator.web.post("/operator/login", sent | {"to": to})
+        assert (answer.status, answer.headers["location"]) == (303, leads_to)
 
 
 def test_a_link_that_leads_to_itself_is_said(operator: Operator, folder: Path):

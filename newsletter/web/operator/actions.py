@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from newsletter.errors import OperatorError
@@ -25,7 +23,6 @@ from newsletter.rubrics.folder import RubricFolder, of_operator
 from newsletter.store import StoreError
 from newsletter.store.operator import actions as log
 from newsletter.store.operator.actions import OperatorAction
-from newsletter.web.forms import first
 from newsletter.web.operator import auth
 
 if TYPE_CHECKING:
@@ -40,8 +37,7 @@ if TYPE_CHECKING:
     from newsletter.rubrics.save import RubricText
     from newsletter.store.operator.actions import ActionKind
     from newsletter.web.context import Site
-    from newsletter.web.forms import Form
-    from newsletter.web.operator.auth import OperatorSession
+    from newsletter.web.operator.auth import OperatorSession, SentForm
 
     State = Mapping[str, Any]
 
@@ -55,7 +51,6 @@ MENU = {
     "/log": "Log",
 }
 """The operator's pages, by their paths below `/operator`."""
-FORM_ID = re.compile(r"[0-9a-f]{32}")
 MAX_PAGE = 10_000
 NO_ANSWER = "started, and no answer is stored yet: reload this page"
 """The result of an action that sends something outside, until the answer is stored."""
@@ -84,29 +79,6 @@ class Change:
     """The rubric file that is written after the action is recorded; its subject is the file."""
     changed_page: Callable[[State, str], Response] | None = None
     """Answers a form that is out of date, from the state now and what was done last."""
-
-
-@dataclass(frozen=True, slots=True)
-class SentForm:
-    session: OperatorSession
-    id: str
-    stamp: str
-    now: datetime
-
-    def action(self, change: Change, before: State, after: State) -> OperatorAction:
-        result = log.STARTED if change.writes else NO_ANSWER if change.then else ""
-        return OperatorAction(
-            self.id,
-            self.now,
-            self.session.operator,
-            self.session.key,
-            change.kind,
-            change.subject,
-            before,
-            after,
-            change.subscriber_id,
-            result,
-        )
 
 
 def operator_page(
@@ -146,18 +118,11 @@ def stamp(state: State) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def sent_form(site: Site, request: Request, form: Form) -> SentForm:
-    """The hidden fields. Raises HTTPException 403 for a wrong CSRF token, 400 without an id."""
-    session = auth.require_csrf_token(site, request, form)
-    form_id = first(form, "form")
-    if not FORM_ID.fullmatch(form_id):
-        raise HTTPException(400)
-    return SentForm(session, form_id, first(form, "stamp"), site.app.clock())
+def perform(site: Site, sent: SentForm, change: Change) -> Response:
+    """Do what a form asks for, once, and record it in the same transaction.
 
-
-def perform(site: Site, request: Request, form: Form, change: Change) -> Response:
-    """Do what a form asks for, once, and record it in the same transaction."""
-    sent = sent_form(site, request, form)
+    Raises HTTPException 400 for a form without an id.
+    """
     refused_back = change.back if change.refused_back is None else change.refused_back
     try:
         subject, changed = _recorded(site, sent, change)
@@ -186,7 +151,7 @@ def _recorded(site: Site, sent: SentForm, change: Change) -> tuple[str, tuple[St
                 return change.subject, (before, _last(tx, change.subject))
             change.apply(tx, sent.now)
             after = change.writes.state if change.writes else change.state(tx)
-            log.record(tx, sent.action(change, before, after))
+            log.record(tx, _action(sent, change, before, after))
     if change.writes and (folder := folder_of(site)):
         if not write_file(store, folder, sent.id):
             with store.read() as tx:
@@ -194,6 +159,22 @@ def _recorded(site: Site, sent: SentForm, change: Change) -> tuple[str, tuple[St
     elif change.then and known is None:
         change.then(sent.id)
     return (known.subject if known else change.subject), None
+
+
+def _action(sent: SentForm, change: Change, before: State, after: State) -> OperatorAction:
+    result = log.STARTED if change.writes else NO_ANSWER if change.then else ""
+    return OperatorAction(
+        sent.id,
+        sent.now,
+        sent.session.operator,
+        sent.session.key,
+        change.kind,
+        change.subject,
+        before,
+        after,
+        change.subscriber_id,
+        result,
+    )
 
 
 def folder_of(site: Site) -> Path | None:

@@ -2,7 +2,8 @@
 
 Without either setting the page does not exist (404). The session cookie contains an expiry time, a
 random value and an HMAC over both and the password: a changed password ends all sessions. Forms
-have a CSRF token, an HMAC over the session and the date.
+have a CSRF token, an HMAC over the session and the date: `operator_form` checks every one. A form
+whose session ended is shown again after the login, so that nothing is typed twice.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -24,6 +26,8 @@ from newsletter.web.forms import first
 from newsletter.web.middleware import by_proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -40,6 +44,17 @@ OWN_SITE = {"same-origin", "none"}
 LOGIN_TITLE = "Operator login"
 BY_COOKIE = "password login"
 MAX_NAME = 200
+FORM_ID = re.compile(r"[0-9a-f]{32}")
+PATH = re.compile(r"/operator[\w/-]*", re.ASCII)
+KEPT = "kept:"
+"""Begins the names of the fields of another form, which the login form keeps."""
+HIDDEN_FIELDS = ("token", "form", "stamp")
+SHORT = 80
+"""Characters of a value that is shown in its line; a longer one is opened."""
+OLD_FORM = "This form was opened in an earlier login"
+OLD_FORM_LINE = "Or some days ago. Nothing was changed, but you can send it again."
+LOGGED_IN_AGAIN = "You are logged in again"
+LOGGED_IN_AGAIN_LINE = "Your session had ended before the form arrived. Nothing was changed yet."
 
 
 @dataclass
@@ -78,6 +93,50 @@ class OperatorSession:
         return hashlib.sha256(self.name.encode(errors="replace")).hexdigest()[:8]
 
 
+@dataclass(frozen=True, slots=True)
+class SentForm:
+    """A form of the operator's pages that came from their own session: see `operator_form`."""
+
+    session: OperatorSession
+    fields: Form
+    now: datetime
+
+    @property
+    def id(self) -> str:
+        """New in each rendered form. Raises HTTPException 400 if missing."""
+        found = first(self.fields, "form")
+        if not FORM_ID.fullmatch(found):
+            raise HTTPException(400)
+        return found
+
+    @property
+    def stamp(self) -> str:
+        """Of the state that the form was rendered from."""
+        return first(self.fields, "stamp")
+
+
+def operator_form(
+    answer: Callable[[Site, Request, SentForm], Response],
+) -> Callable[[Site, Request, Form], Response]:
+    """`answer` for forms that an operator sent from a page of their session alone.
+
+    Another site's form, and one whose session ended or is another, are refused (403).
+    """
+
+    def checked(site: Site, request: Request, form: Form) -> Response:
+        current = session(site, request)
+        if not _from_own_site(request):
+            raise HTTPException(403)
+        path = request.scope["path"]
+        if current is None:
+            return login_page(site, path, form=form, status=403)
+        if not _has_csrf_token(site, current, form):
+            return _send_again(site, current, path, form, (OLD_FORM, OLD_FORM_LINE), 403)
+        return answer(site, request, SentForm(current, form, site.app.clock()))
+
+    return checked
+
+
 def session(site: Site, request: Request) -> OperatorSession | None:
     """The operator's session, if any. Raises HTTPException 404 if the page is off, and for an
     address with a NUL character, which PostgreSQL refuses as a value.
@@ -98,23 +157,11 @@ def require(site: Site, request: Request) -> OperatorSession:
     return found
 
 
-def require_csrf_token(site: Site, request: Request, form: Form) -> OperatorSession:
-    """The session of a form. Raises HTTPException 403 if another site or session sent it."""
-    found = require_own_site(site, request)
-    if not has_csrf_token(site, found, form):
-        raise HTTPException(403)
-    return found
+def _from_own_site(request: Request) -> bool:
+    return request.headers.get("sec-fetch-site", "none") in OWN_SITE
 
 
-def require_own_site(site: Site, request: Request) -> OperatorSession:
-    """The session of a form, whatever its token. Raises HTTPException 403."""
-    found = require(site, request)
-    if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
-        raise HTTPException(403)
-    return found
-
-
-def has_csrf_token(site: Site, current: OperatorSession, form: Form) -> bool:
+def _has_csrf_token(site: Site, current: OperatorSession, form: Form) -> bool:
     """Whether a form was opened in this session, today or yesterday: before midnight, say."""
     given, today = first(form, "token"), site.app.clock().date()
     days = (today, today - timedelta(days=1))
@@ -128,46 +175,108 @@ def csrf_token(site: Site, current: OperatorSession) -> str:
 
 
 def log_in(site: Site, request: Request, form: Form) -> Response:
-    """Check the password and start a session. Raises HTTPException 404 if none is set."""
+    """Check the password and start a session. Raises HTTPException 404 if none is set.
+
+    It leads to the page that was asked for, or shows the form that came without a session.
+    """
     password, now = _password(site), site.app.clock()
     if not password:
         raise HTTPException(404)
-    if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
+    if not _from_own_site(request):
         raise HTTPException(403)
+    to, kept = first(form, "to"), _kept(form)
     limiter = _login_limiter(request)
     if not limiter.is_allowed(now):
-        response = login_page(site, "Too many wrong passwords. Wait a minute.", 429)
+        fault = "Too many wrong passwords. Wait a minute."
+        response = login_page(site, to, fault, 429, form=kept)
         response.headers["Retry-After"] = "60"
         return response
     given = next(iter(form.get("password", ())), "")
     if not hmac.compare_digest(_digest(given), _digest(password)):
         limiter.record_failure()
         log.warning("operator page: wrong password")
-        return login_page(site, "Wrong password.", 403)
-    return _start_session(site, password, now)
+        return login_page(site, to, "Wrong password.", 403, form=kept)
+    return _start_session(site, password, now, to if PATH.fullmatch(to) else "/operator", kept)
 
 
-def log_out(site: Site, request: Request, form: Form) -> Response:
+def log_out(site: Site, _request: Request, sent: SentForm) -> Response:
     """End the session on the server, so that copies of its cookie are invalid too."""
-    current = require_csrf_token(site, request, form)
-    if current.by_cookie:
+    if sent.session.by_cookie:
         with site.app.store.begin() as tx:
-            sessions.end(tx, current.name, site.app.clock(), SESSION_LENGTH)
+            sessions.end(tx, sent.session.name, sent.now, SESSION_LENGTH)
     response = RedirectResponse(f"{site.prefix}/operator", 303)
     response.delete_cookie(COOKIE, path=f"{site.prefix}/operator")
     return response
 
 
-def login_page(site: Site, fault: str = "", status: int = 200) -> Response:
-    """The login form. Raises HTTPException 403 if only a proxy can log in."""
+def login_page(
+    site: Site,
+    to: str = "",
+    fault: str = "",
+    status: int = 200,
+    form: Form | None = None,
+) -> Response:
+    """The login form, which leads to the path `to` and keeps the fields of `form`.
+
+    Raises HTTPException 403 if only a proxy can log in.
+    """
     if not _password(site):
         raise HTTPException(403)
-    return site.page("operator_login.html", title=LOGIN_TITLE, fault=fault, status=status)
+    return site.page(
+        "operator_login.html",
+        title=LOGIN_TITLE,
+        fault=fault,
+        status=status,
+        to=to,
+        kept=[(f"{KEPT}{name}", value) for name, value in _pairs(form or {})],
+    )
 
 
-def _start_session(site: Site, password: str, now: datetime) -> Response:
+def _pairs(form: Form) -> list[tuple[str, str]]:
+    return [(name, value) for name, values in form.items() for value in values]
+
+
+def _kept(form: Form) -> Form:
+    """The fields of the form that came without a session."""
+    return {
+        name.removeprefix(KEPT): values for name, values in form.items() if name.startswith(KEPT)
+    }
+
+
+def _send_again(
+    site: Site,
+    current: OperatorSession,
+    path: str,
+    form: Form,
+    said: tuple[str, str],
+    status: int,
+) -> Response:
+    """A page with all that a form said and a button that sends it in this session.
+
+    The button is needed: another site could have sent the form.
+    """
+    token = ("token", csrf_token(site, current))
+    shown = [(name, value) for name, value in _pairs(form) if value and name not in HIDDEN_FIELDS]
+    return site.page(
+        "operator_send_again.html",
+        status=status,
+        title=said[0],
+        line=said[1],
+        path=path,
+        fields=[token, *(pair for pair in _pairs(form) if pair[0] != "token")],
+        shown=shown,
+        short=SHORT,
+    )
+
+
+def _start_session(site: Site, password: str, now: datetime, to: str, kept: Form) -> Response:
     name = f"{int((now + SESSION_LENGTH).timestamp())}.{secrets.token_hex(16)}"
-    response = RedirectResponse(f"{site.prefix}/operator", 303, {"Cache-Control": "no-store"})
+    response: Response
+    if kept:
+        said = (LOGGED_IN_AGAIN, LOGGED_IN_AGAIN_LINE)
+        response = _send_again(site, OperatorSession(name), to, kept, said, 200)
+    else:
+        response = RedirectResponse(f"{site.prefix}{to}", 303, {"Cache-Control": "no-store"})
     response.set_cookie(
         COOKIE,
         f"{name}.{site.app.links.sign('operator session', _signed_text(name, password))}",

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
     from newsletter.store.operator.actions import OperatorAction
     from newsletter.web.context import Site
-    from newsletter.web.forms import Form
-    from newsletter.web.operator.auth import OperatorSession
+    from newsletter.web.operator.auth import OperatorSession, SentForm
 
 SHOWN = 100
 DOUBLE_CLICK = timedelta(seconds=5)
@@ -45,7 +44,7 @@ READER_PAGE = re.compile(r"/readers/[0-9a-f]{32}")
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     settle(site.app.store, site.app.rubrics, site.app.clock())
     page = page_number(request.query_params.get("page", ""))
     with site.app.store.read() as tx:
@@ -66,9 +65,9 @@ def show(site: Site, request: Request) -> Response:
     )
 
 
-def undo_action(site: Site, request: Request, form: Form) -> Response:
+def undo_action(site: Site, _request: Request, sent: SentForm) -> Response:
     """Undo an action, unless that was done before or its subject was changed meanwhile."""
-    session = auth.require_csrf_token(site, request, form)
+    session, form = sent.session, sent.fields
     back, action_id = _back(first(form, "back")), first(form, "id")[:32]
     try:
         with site.app.store.read() as tx:

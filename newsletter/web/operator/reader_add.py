@@ -17,7 +17,7 @@ from newsletter.store.operator.actions import ActionKind
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
-from newsletter.web.operator.actions import Change, operator_page, perform, sent_form, stamp
+from newsletter.web.operator.actions import Change, operator_page, perform, stamp
 from newsletter.web.operator.reader_forms import MAX_TEXT, send_invitation
 from newsletter.web.operator.readers import known_rubrics, rubric_choices
 
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from newsletter.domain.subscriber_csv import SubscriberFile, SubscriberRow
     from newsletter.store.subscriber_import import ImportResult
     from newsletter.web.context import Site
-    from newsletter.web.forms import Form
-    from newsletter.web.operator.auth import OperatorSession
+    from newsletter.web.operator.auth import OperatorSession, SentForm
 
 PREFERENCES = ("name", "timezone", "send_at", "days", "format", "max_papers")
 FIELDS = ("email", *PREFERENCES, "consent")
@@ -46,7 +45,7 @@ NEW_READER: Mapping[str, Any] = {}
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     return _page(site, session, {}, (), {})
 
 
@@ -76,12 +75,12 @@ def _page(
     )
 
 
-def add(site: Site, request: Request, form: Form) -> Response:
+def add(site: Site, _request: Request, sent: SentForm) -> Response:
     """Add a reader: active with their consent, else asked by mail to confirm.
 
     A known address is shown first with what would change.
     """
-    sent = sent_form(site, request, form)
+    form = sent.fields
     fields = {name: first(form, name).strip()[:MAX_TEXT] for name in FIELDS}
     rubrics = tuple(dict.fromkeys(form.get("rubric", ())))
     wanted = _wanted(fields, rubrics, known_rubrics(site))
@@ -92,7 +91,7 @@ def add(site: Site, request: Request, form: Form) -> Response:
         is_repeated = log.by_id(tx, sent.id) is not None
     if known and sent.stamp == stamp(NEW_READER) and not is_repeated:
         return _ask(site, sent.session, known, wanted.rows, fields)
-    return perform(site, request, form, _change(site, wanted.rows, fields["consent"], known))
+    return perform(site, sent, _change(site, wanted.rows, fields["consent"], known))
 
 
 def _wanted(fields: Mapping[str, str], rubrics: Sequence[str], known: set[str]) -> SubscriberFile:

@@ -23,7 +23,6 @@ from newsletter.web.operator.actions import (
     operator_page,
     perform,
     refusal,
-    sent_form,
     stamp,
 )
 from newsletter.web.operator.reader import (
@@ -45,16 +44,17 @@ if TYPE_CHECKING:
 
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
+    from newsletter.web.operator.auth import SentForm
 
 MAX_TEXT = 500
 MAY_BE_EMPTY = {"name": "", "timezone": None, "send_at": None, "max_papers": None}
 """What an empty field means: no name, or the service's default."""
 
 
-def edit(site: Site, request: Request, form: Form) -> Response:
+def edit(site: Site, request: Request, sent: SentForm) -> Response:
     """Store preferences. What the reader chose is overwritten only if the operator says so."""
-    sent = sent_form(site, request, form)
-    opened, of = _opened(site, request), first(form, "of")
+    form, opened = sent.fields, _opened(site, request)
+    of = first(form, "of")
     target = opened.subscriptions[0] if of == "address" else opened.subscription(of)
     names = ADDRESS_FIELDS if of == "address" else OWN_FIELDS
     values, errors = _values(form, names)
@@ -64,14 +64,14 @@ def edit(site: Site, request: Request, form: Form) -> Response:
     overwrite = first(form, "overwrite") == "yes"
     merged = merge_values(target, values, overwrite=overwrite)
     if merged.kept and sent.stamp == stamp(opened.state):
-        return _ask_overwrite(site, request, form, merged.kept)
+        return _ask_overwrite(site, request, sent, merged.kept)
 
     def apply(tx: Connection, now: datetime) -> None:
         if not readers.edit(tx, target, values, now, overwrite=overwrite).changes:
             message = "no value differs from the stored one"
             raise OperatorError(message)
 
-    return perform(site, request, form, _change(ActionKind.EDIT_READER, opened.id, apply))
+    return perform(site, sent, _change(ActionKind.EDIT_READER, opened.id, apply))
 
 
 def _values(form: Form, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -91,9 +91,9 @@ def _values(form: Form, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[st
 
 
 def _ask_overwrite(
-    site: Site, request: Request, form: Form, kept: tuple[FieldChange, ...]
+    site: Site, request: Request, sent: SentForm, kept: tuple[FieldChange, ...]
 ) -> Response:
-    sent = sent_form(site, request, form)
+    form = sent.fields
     hidden = {name: first(form, name)[:MAX_TEXT] for name in ("of", *ADDRESS_FIELDS, *OWN_FIELDS)}
     opened = _opened(site, request)
     return operator_page(
@@ -114,18 +114,18 @@ def _ask_overwrite(
     )
 
 
-def pause(site: Site, request: Request, form: Form) -> Response:
-    return _move(site, request, form, ActionKind.PAUSE_READER, subscribers.pause)
+def pause(site: Site, request: Request, sent: SentForm) -> Response:
+    return _move(site, request, sent, ActionKind.PAUSE_READER, subscribers.pause)
 
 
-def resume(site: Site, request: Request, form: Form) -> Response:
-    return _move(site, request, form, ActionKind.RESUME_READER, subscribers.resume)
+def resume(site: Site, request: Request, sent: SentForm) -> Response:
+    return _move(site, request, sent, ActionKind.RESUME_READER, subscribers.resume)
 
 
 def _move(
     site: Site,
     request: Request,
-    form: Form,
+    sent: SentForm,
     kind: ActionKind,
     move: Callable[[Connection, str, str, datetime], bool],
 ) -> Response:
@@ -136,14 +136,14 @@ def _move(
             message = f"{opened.email} is {opened.overall.value}: no change"
             raise OperatorError(message)
 
-    return perform(site, request, form, _change(kind, opened.id, apply))
+    return perform(site, sent, _change(kind, opened.id, apply))
 
 
 def ask_remove(site: Site, request: Request) -> Response:
     """What a removal will end, and the button that does it."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     opened = _opened(site, request)
     of = request.query_params.get("of", "")
     chosen = _chosen(opened, of)
@@ -168,23 +168,23 @@ def ask_remove(site: Site, request: Request) -> Response:
     )
 
 
-def remove(site: Site, request: Request, form: Form) -> Response:
+def remove(site: Site, request: Request, sent: SentForm) -> Response:
     opened = _opened(site, request)
-    chosen = _chosen(opened, first(form, "of"))
+    chosen = _chosen(opened, first(sent.fields, "of"))
 
     def apply(tx: Connection, now: datetime) -> None:
         if not readers.remove(tx, opened.subscriptions, chosen, now):
             message = f"{opened.email} was unsubscribed already"
             raise OperatorError(message)
 
-    return perform(site, request, form, _change(ActionKind.REMOVE_READER, opened.id, apply))
+    return perform(site, sent, _change(ActionKind.REMOVE_READER, opened.id, apply))
 
 
 def ask_restore(site: Site, request: Request) -> Response:
     """What would be restored, and the form for the consent."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     opened = _opened(site, request)
     of = request.query_params.get("of", "")
     back = f"/readers/{opened.id}"
@@ -214,10 +214,10 @@ def ask_restore(site: Site, request: Request) -> Response:
     )
 
 
-def restore(site: Site, request: Request, form: Form) -> Response:
-    sent, opened = sent_form(site, request, form), _opened(site, request)
-    chosen, back = _chosen(opened, first(form, "of")), f"/readers/{opened.id}"
-    consent = first(form, "consent").strip()[:MAX_TEXT]
+def restore(site: Site, request: Request, sent: SentForm) -> Response:
+    opened = _opened(site, request)
+    chosen, back = _chosen(opened, first(sent.fields, "of")), f"/readers/{opened.id}"
+    consent = first(sent.fields, "consent").strip()[:MAX_TEXT]
     if not consent:
         reason = "The consent is missing: write how they asked to get mail again."
         return refusal(site, sent.session, back, reason)
@@ -234,10 +234,10 @@ def restore(site: Site, request: Request, form: Form) -> Response:
     def apply(tx: Connection, now: datetime) -> None:
         readers.restore(tx, opened.email, chosen, consent, now)
 
-    return perform(site, request, form, _change(ActionKind.RESTORE_READER, opened.id, apply))
+    return perform(site, sent, _change(ActionKind.RESTORE_READER, opened.id, apply))
 
 
-def invite(site: Site, request: Request, form: Form) -> Response:
+def invite(site: Site, request: Request, sent: SentForm) -> Response:
     """Send the confirmation mail to a reader who was never asked."""
     opened = _opened(site, request)
 
@@ -248,7 +248,7 @@ def invite(site: Site, request: Request, form: Form) -> Response:
 
     change = _change(ActionKind.INVITE_READER, opened.id, apply)
     then = partial(send_invitation, site, opened.email)
-    return perform(site, request, form, replace(change, then=then))
+    return perform(site, sent, replace(change, then=then))
 
 
 def send_invitation(site: Site, email: str, action_id: str) -> None:
@@ -262,8 +262,7 @@ def send_invitation(site: Site, email: str, action_id: str) -> None:
 
 
 def _opened(site: Site, request: Request) -> OpenReader:
-    """The reader of the URL, for an operator alone. Raises HTTPException 403 and 404."""
-    auth.require(site, request)
+    """The reader of the URL. Raises HTTPException 404."""
     with site.app.store.read() as tx:
         return open_reader(tx, request)
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from newsletter.web.context import Site
-    from newsletter.web.forms import Form
-    from newsletter.web.operator.auth import OperatorSession
+    from newsletter.web.operator.auth import OperatorSession, SentForm
 
 SHOWN = 50
 MAX_TEXT = 200
@@ -29,17 +28,17 @@ STATES = [state.value for state in SubscriberState]
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     asked = request.query_params
     wanted = _filter("", asked.get("rubric", ""), asked.get("state", ""))
     return _list(site, session, wanted, page_number(asked.get("page", "")))
 
 
-def search(site: Site, request: Request, form: Form) -> Response:
+def search(site: Site, _request: Request, sent: SentForm) -> Response:
     """A form and not a link: no URL contains an address. It changes nothing."""
-    session = auth.require(site, request)
+    form = sent.fields
     wanted = _filter(*(first(form, name) for name in ("text", "rubric", "state")))
-    return _list(site, session, wanted, page_number(first(form, "page")))
+    return _list(site, sent.session, wanted, page_number(first(form, "page")))
 
 
 def _filter(text: str, rubric: str, state: str) -> ReaderFilter:

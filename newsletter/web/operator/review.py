@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from newsletter.store.reports.operator_views import ReviewReply
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
+    from newsletter.web.operator.auth import SentForm
 
 HERE = "/review"
 MAX_SHOWN = 25
@@ -48,7 +49,7 @@ REPLY_KINDS = {"review": "possible unsubscribe request", "letter": "message"}
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     with site.app.store.read() as tx:
         reply_count, replies = operator_views.replies(tx, MAX_SHOWN)
         mail_count, mails = review_queue.unknown_mails(tx, MAX_SHOWN)
@@ -77,11 +78,10 @@ def show(site: Site, request: Request) -> Response:
     )
 
 
-def answer_reply(site: Site, request: Request, form: Form) -> Response:
+def answer_reply(site: Site, _request: Request, sent: SentForm) -> Response:
     """Close a reply, or treat it as an unsubscribe request."""
-    auth.require_csrf_token(site, request, form)
-    unsubscribe = _pressed_button(form, "done", "unsubscribe") == "unsubscribe"
-    mail_id = first(form, "id")[:MAX_ID]
+    unsubscribe = _pressed_button(sent.fields, "done", "unsubscribe") == "unsubscribe"
+    mail_id = first(sent.fields, "id")[:MAX_ID]
     with site.app.store.read() as tx:
         subscriber_id = review_queue.reply_state(tx, mail_id).get("subscriber_id")
 
@@ -90,8 +90,7 @@ def answer_reply(site: Site, request: Request, form: Form) -> Response:
 
     return perform(
         site,
-        request,
-        form,
+        sent,
         Change(
             ActionKind.ANSWER_REPLY,
             mail_id,
@@ -103,21 +102,19 @@ def answer_reply(site: Site, request: Request, form: Form) -> Response:
     )
 
 
-def resolve_mail(site: Site, request: Request, form: Form) -> Response:
+def resolve_mail(site: Site, _request: Request, sent: SentForm) -> Response:
     """Mark an unknown mail, or a batch of them, as sent, or have it sent with the next run."""
-    auth.require_csrf_token(site, request, form)
-    sent = _pressed_button(form, "sent", "resend") == "sent"
-    mail_id = first(form, "id")[:MAX_ID]
+    was_sent = _pressed_button(sent.fields, "sent", "resend") == "sent"
+    mail_id = first(sent.fields, "id")[:MAX_ID]
     with site.app.store.read() as tx:
         subscriber_id = review_queue.mail_state(tx, mail_id).get("subscriber_id")
 
     def apply(tx: Connection, now: datetime) -> None:
-        _require(review.resolve_mail(tx, mail_id, now, sent=sent))
+        _require(review.resolve_mail(tx, mail_id, now, sent=was_sent))
 
     return perform(
         site,
-        request,
-        form,
+        sent,
         Change(
             ActionKind.RESOLVE_MAIL if subscriber_id else ActionKind.RESOLVE_BATCH,
             mail_id,

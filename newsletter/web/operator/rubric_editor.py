@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from newsletter.rubrics.form import FormFault
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
-    from newsletter.web.operator.auth import OperatorSession
+    from newsletter.web.operator.auth import OperatorSession, SentForm
 
 NEW = "new-rubric"
 NO_FILE = RubricText()
@@ -63,9 +63,6 @@ CHANGED = (
 )
 DELETED = (
     "The file was deleted after you opened it, so nothing was saved. Save again to write it anew."
-)
-OLD_LOGIN = (
-    "This form was opened in an earlier login or some days ago, so nothing was saved. Save again."
 )
 NO_FAULT = "No fault was found. Nothing is saved yet."
 SAME = "The file has this text already. Nothing was changed."
@@ -124,7 +121,7 @@ def show(site: Site, request: Request) -> Response:
     """The form; for a file that it cannot hold, the text."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     slug = requested_slug(site, request)
     try:
         now = read_text(_folder(site), slug)
@@ -140,7 +137,7 @@ def show(site: Site, request: Request) -> Response:
 def show_new(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     _folder(site)
     form = None if request.query_params.get("as") == "text" else RubricForm()
     return _page(
@@ -148,33 +145,27 @@ def show_new(site: Site, request: Request) -> Response:
     )
 
 
-def write(site: Site, request: Request, form: Form) -> Response:
+def write(site: Site, request: Request, sent: SentForm) -> Response:
     """Do what a button of the editor says. An unknown button checks the text."""
-    session = auth.require_own_site(site, request)
     # Not `requested_slug`: the file may have been deleted while it was edited.
     slug = request.path_params["rubric"]
     if not is_file_name(slug):
         raise HTTPException(404)
     try:
-        return _write(site, request, form, session, slug)
+        return _write(site, sent, slug)
     except OperatorError as error:
-        return refusal(site, session, f"/rubrics/{slug}", str(error))
+        return refusal(site, sent.session, f"/rubrics/{slug}", str(error))
 
 
-def write_new(site: Site, request: Request, form: Form) -> Response:
-    session = auth.require_own_site(site, request)
-    return _write(site, request, form, session, "")
+def write_new(site: Site, _request: Request, sent: SentForm) -> Response:
+    return _write(site, sent, "")
 
 
-def _write(
-    site: Site, request: Request, form: Form, session: OperatorSession, slug: str
-) -> Response:
+def _write(site: Site, sent: SentForm, slug: str) -> Response:
     _folder(site)
+    form, session = sent.fields, sent.session
     action, name = first(form, "action"), first(form, "name")
     entered = _entered(slug, form)
-    if not auth.has_csrf_token(site, session, form):
-        # A long text is not lost by a login that ended: the page has a token of this one.
-        return _page(site, session, entered, EditorAnswer(OLD_LOGIN, 403, name=name))
     if entered.form and (
         action == "categories" or action.partition("-")[0] in ("add", "up", "down", "remove")
     ):
@@ -194,13 +185,11 @@ def _write(
         )
     if action != "save":
         return _page(site, session, entered, EditorAnswer(NO_FAULT, name=name))
-    return _save(site, request, form, session, entered, slug or name)
+    return _save(site, sent, entered, slug or name)
 
 
-def _save(
-    site: Site, request: Request, form: Form, session: OperatorSession, entered: Entered, slug: str
-) -> Response:
-    folder = _folder(site)
+def _save(site: Site, sent: SentForm, entered: Entered, slug: str) -> Response:
+    folder, session = _folder(site), sent.session
     if problem := write_problem(folder):
         return _page(site, session, entered, EditorAnswer(f"Nothing was saved. {problem}", 409))
     now = read_text(folder, slug)
@@ -225,7 +214,7 @@ def _save(
         changed_page=changed_page,
         writes=RubricText.of(entered.text),
     )
-    return perform(site, request, form, change)
+    return perform(site, sent, change)
 
 
 def _entered(slug: str, form: Form) -> Entered:

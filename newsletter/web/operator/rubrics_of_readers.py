@@ -16,7 +16,6 @@ from newsletter.store.operator import rubric_history
 from newsletter.store.operator.actions import ActionKind
 from newsletter.store.reports import reader_rubrics as reports
 from newsletter.web.forms import first
-from newsletter.web.operator import auth
 from newsletter.web.operator.actions import Change, page_number, perform, stamp
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from newsletter.store.reports.reader_rubrics import ReaderRubricRow
     from newsletter.web.context import Site
-    from newsletter.web.forms import Form
+    from newsletter.web.operator.auth import SentForm
 
 SHOWN = 25
 NO_REASON = "Say why: its reader sees the reason."
@@ -71,9 +70,9 @@ def _row(tx: Connection, one: ReaderRubricRow, text: str) -> dict[str, Any]:
     }
 
 
-def change(site: Site, request: Request, form: Form) -> Response:
+def change(site: Site, _request: Request, sent: SentForm) -> Response:
     """Pause a reader's rubric with a reason, or resume it."""
-    auth.require_csrf_token(site, request, form)
+    form = sent.fields
     slug, action = first(form, "id")[:64], first(form, "action")
     if action not in ("pause", "resume") or not is_reader_rubric(slug):
         raise HTTPException(400)
@@ -88,8 +87,7 @@ def change(site: Site, request: Request, form: Form) -> Response:
 
     return perform(
         site,
-        request,
-        form,
+        sent,
         Change(
             ActionKind.RESUME_RUBRIC if reason is None else ActionKind.PAUSE_RUBRIC,
             slug,

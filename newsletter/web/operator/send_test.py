@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Digest
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
-    from newsletter.web.operator.auth import OperatorSession
+    from newsletter.web.operator.auth import OperatorSession, SentForm
 
 HERE = "/test-mail"
 MAX_TEXT = 320
@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site)
+        return auth.login_page(site, request.scope["path"])
     with site.app.store.read() as tx:
         done = outcome(tx, request)
     chosen = request.query_params.get("rubric", "")
@@ -80,10 +80,9 @@ def _page(
     )
 
 
-def preview(site: Site, request: Request, form: Form) -> Response:
+def preview(site: Site, _request: Request, sent: SentForm) -> Response:
     """The mail as it would be sent, and the button that sends it."""
-    session = auth.require_csrf_token(site, request, form)
-    wanted = _wanted(site, form)
+    session, wanted = sent.session, _wanted(site, sent.fields)
     with site.app.store.read() as tx:
         found = digests.latest(tx, wanted.rubric)
         state = _state(tx, rubric=wanted.rubric)
@@ -108,10 +107,9 @@ def preview(site: Site, request: Request, form: Form) -> Response:
     return page
 
 
-def send(site: Site, request: Request, form: Form) -> Response:
+def send(site: Site, _request: Request, sent: SentForm) -> Response:
     """Send it once. The log keeps what the provider answered."""
-    session = auth.require_csrf_token(site, request, form)
-    wanted = _wanted(site, form)
+    session, wanted = sent.session, _wanted(site, sent.fields)
     if wanted.errors:
         return _page(site, session, wanted)
     with site.app.store.read() as tx:
@@ -129,7 +127,7 @@ def send(site: Site, request: Request, form: Form) -> Response:
         known.subscriber_id if known else None,
         then=partial(_send, site, wanted),
     )
-    return perform(site, request, form, change)
+    return perform(site, sent, change)
 
 
 def _send(site: Site, wanted: Wanted, action_id: str) -> None:
