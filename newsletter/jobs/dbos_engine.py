@@ -159,7 +159,8 @@ class DbosEngine:
                 self._client  # noqa: B018 - it makes the tables, which waits for all transactions
             watch.start()
             try:
-                self._launch(owner, partial(self._do, handle, stop))
+                with self._store.translated():
+                    self._launch(owner, partial(self._do, handle, stop))
                 yield
             finally:
                 stop.set()

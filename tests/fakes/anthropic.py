@@ -70,6 +70,7 @@ class Seen:
 class FakeAnthropic(Loopback):
     """`with FakeAnthropic(judge) as fake:` serves at `fake.url` until the end of the block.
 
+    `wait_for_turn` is called before a message is answered, and may wait; False makes it a 429.
     An answer begins after `latency` seconds; its output then takes time at `tokens_per_second`, or
     none without it. Prompts are free of time.
     """
@@ -80,6 +81,7 @@ class FakeAnthropic(Loopback):
         self.judge = judge
         self.latency = latency
         self.tokens_per_second = tokens_per_second
+        self.wait_for_turn: Callable[[], bool] = lambda: True
         self.faults: list[Fault] = []
         self.reply_headers: dict[str, str] = {}
         self.gone: set[str] = set()
@@ -195,6 +197,8 @@ class _Handler(HttpHandler):
             self._error(refused[0], {}, refused[1])
         elif self.path.endswith("/count_tokens"):
             self._send(200, json.dumps({"input_tokens": fake.till.prompt_tokens(body)}).encode())
+        elif not fake.wait_for_turn():
+            self._error(429, {"retry-after": "1"}, "too many requests")
         else:
             self._answer(seen, papers, fault)
 

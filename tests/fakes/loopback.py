@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import ThreadingTCPServer, ThreadingUDPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -11,6 +14,18 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
     from socketserver import BaseRequestHandler
+
+
+def free_port() -> int:
+    """A port for a server that is started later, or again.
+
+    It is below the ports that the system gives to clients: one of those might be taken meanwhile.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class _Patient:

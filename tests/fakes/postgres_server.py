@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.fakes.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ class PostgresServer:
         self.control("start", "-l", str(self.folder / "log"))
 
     def control(self, *words: str) -> None:
-        _run(self.binaries / "pg_ctl", "-w", "-D", self.folder, *words)
+        _run(self.binaries / "pg_ctl", "-w", "-t", "600", "-D", self.folder, *words)
 
 
 @contextmanager
@@ -52,10 +53,19 @@ def postgres_server(folder: Path) -> Iterator[PostgresServer]:
         # PostgreSQL refuses to run as root.
         shutil.chown(folder, "postgres")
     made = folder / "cluster"
-    _run(binaries / "initdb", "-D", made, "-A", "trust", "-U", "newsletter", "-E", "UTF8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    _run(
+        binaries / "initdb",
+        "-D",
+        made,
+        "-A",
+        "trust",
+        "-U",
+        "newsletter",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    )
+    port = free_port()
     with (made / "postgresql.conf").open("a") as conf:
         conf.write(f"{CONF}port = {port}\n")
     server = PostgresServer(binaries, made, port)

@@ -43,6 +43,7 @@ class FakeSendGrid(Loopback):
     """`messages` are those taken, `requests` all that came: (path, headers, payload).
 
     Each is answered after `delay` seconds; who waits is let go by `hurry`, and nobody waits then.
+    `wait_for_turn` is called before a mail is taken, and may wait; False makes it a 429.
     """
 
     def __init__(self, delay: float = 0.0) -> None:
@@ -52,6 +53,7 @@ class FakeSendGrid(Loopback):
         self.fault_for: Callable[[Any], Fault | None] = lambda _payload: None
         self.batch_fault: Callable[[str], Fault | None] = lambda _path: None
         self.batches = Batches()
+        self.wait_for_turn: Callable[[], bool] = lambda: True
         self.delay = delay
         self.lock = threading.Lock()
         self.hurried = threading.Event()
@@ -106,6 +108,9 @@ class _Handler(HttpHandler):
             return
         if not self.path.endswith("/mail/send"):
             self._answer(self._about_batches(payload))
+            return
+        if not fake.wait_for_turn():
+            self._answer(refusal(429, "too many requests", Retry_After="1"))
             return
         fault = fake.next_fault(payload)
         fake.hurried.wait(fake.delay)

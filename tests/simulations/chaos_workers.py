@@ -8,6 +8,9 @@ the end every paper must have its right score for every rubric, bought once but 
 flight at a kill or a cut, no address may have been mailed twice or forgotten, and never may two
 minutes have passed without any progress. With --engine local one process does it all.
 
+On a machine of any speed all kills and incidents happen: the stand-ins hold answers back until
+their share of them has happened.
+
     python -m tests.simulations.chaos_workers [--deliveries 5000] [--units 200] [--kills 200]
         [--server] [--slow] [--lease 600] [--seed 1] [--engine dbos] [--database URL]
 """
@@ -26,6 +29,8 @@ import time
 from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,28 +40,29 @@ from sqlalchemy.engine import make_url
 from newsletter.errors import OperatorError
 from newsletter.store import Store
 from newsletter.store.ledger import CallState
-from newsletter.store.tables import call, delivery, digest, score
+from newsletter.store.tables import call, delivery
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.postgres_server import PostgresServer, postgres_server
-from tests.fakes.scoring import honest, papers
+from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid, Fault
 from tests.fakes.tcp_proxy import TcpProxy
-from tests.simulations.workers import Order, WorkerForkServer, all_digests, all_tasks, settle
+from tests.simulations.pace import Pace
+from tests.simulations.worker_accounts import PAPERS, Cut, faults, figures
+from tests.simulations.workers import BUSY, Order, WorkerForkServer, all_digests, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 GROUP = 3
 """Rubrics of a scoring unit: the fewest that share their papers."""
-PAPERS = 16
 LOST_IN_PERCENT = 1
 MODEL_SECONDS, MAIL_SECONDS = 0.8, 0.15
 ELSEWHERE = "another-machine"
 WORKERS = ("w1", "w2", "w3")
-CUT_OFF = "w2"
-STANDSTILL = 120
 PATIENCE = 900
+MODEL_PATIENCE, MAIL_PATIENCE = 100.0, 5.0
+"""Seconds that a held request waits for its turn, before a 429: the clients time out later."""
 A_KILL = 8.0
 """Seconds that one takes at the longest: to be waited for, and to be got over."""
 HANDS = (
@@ -77,12 +83,16 @@ class Siege:
     longest_catch: float
     longest_leave: float
     partition: float
-    proxy: TcpProxy | None = None
+    proxies: dict[str, TcpProxy] = field(default_factory=dict)
     alive: dict[str, int] = field(default_factory=dict)
     healed_at: float = 0.0
     buried: set[str] = field(default_factory=set)
     killed: Counter[str] = field(default_factory=Counter)
-    in_hand_at_cuts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    struck: set[str] = field(default_factory=set)
+    """How the owners begin of those that were killed or cut off."""
+    cuts: list[Cut] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Workers that ended by themselves with an error."""
     mails_in_hand: int = 0
     calls_in_hand: int = 0
     idle_kills: int = 0
@@ -91,8 +101,11 @@ class Siege:
         """Start whoever is not alive and may be."""
         for name, order in self.orders.items():
             pid = self.alive.get(name)
-            if pid and self.server.status(pid) is None:
+            status = self.server.status(pid) if pid else None
+            if pid and status is None:
                 continue
+            if order.role == "work" and status not in {None, 0, BUSY, -signal.SIGKILL}:
+                self.failed.append(f"{name}: {status}")
             if name not in self.buried and not (name == "plan" and self.is_over()):
                 self.alive[name] = self.server.begin(order)
 
@@ -126,15 +139,19 @@ class Siege:
         while time.monotonic() < late and self.server.status(self.alive[name]) is None:
             with self.store.read() as tx:
                 if any(
-                    tx.scalar(_number(table).where(table.c.state == state, column.like(mine)))
+                    tx.scalar(
+                        _number(table).where(
+                            table.c.state == state, column.startswith(mine, autoescape=True)
+                        )
+                    )
                     for table, state, column in HANDS
                 ):
                     break
             time.sleep(0.02)
 
     def _owner(self, name: str) -> str:
-        """The rows of this life begin so."""
-        return f"{self.orders[name].host or os.uname().nodename}/{self.alive[name]}/%"
+        """The owners of this life's rows begin so."""
+        return f"{self.orders[name].host or os.uname().nodename}/{self.alive[name]}/"
 
     def _held(self, name: str) -> tuple[int, int]:
         """The mails and calls it has in flight; `delivery` and `call` name their owners."""
@@ -143,14 +160,23 @@ class Siege:
             mails = tx.scalar(
                 _number(delivery)
                 .where(delivery.c.state == "sending")
-                .where(delivery.c.lease_owner.like(owner))
+                .where(delivery.c.lease_owner.startswith(owner, autoescape=True))
             )
             calls = tx.scalar(
                 _number(call)
                 .where(call.c.state == CallState.INTENT)
-                .where(call.c.owner.like(owner))
+                .where(call.c.owner.startswith(owner, autoescape=True))
             )
         return mails or 0, calls or 0
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "kills": dict(self.killed),
+            "kills of idle ones": self.idle_kills,
+            "mails in hand at kills": self.mails_in_hand,
+            "calls in hand at kills": self.calls_in_hand,
+            "workers that failed": self.failed,
+        }
 
     def mails(self) -> bool:
         with self.store.read() as tx:
@@ -161,31 +187,35 @@ class Siege:
         self._end(name)
 
     def cut_off(self) -> bool:
-        """Part a worker from the database while it works; False where it holds nothing now."""
-        assert self.proxy
-        if self.healed_at or self.server.status(self.alive[CUT_OFF]) is not None:
+        """Part a worker that holds something from the database; False where none does."""
+        if self.healed_at:
             return False
-        self.wait_for_work(CUT_OFF)
-        self.proxy.cut()
-        self.healed_at = time.monotonic() + self.partition
-        mails, calls = self._held(CUT_OFF)
+        holders = [
+            name
+            for name in self.proxies
+            if self.server.status(self.alive[name]) is None and any(self._held(name))
+        ]
+        if not holders:
+            return False
+        name = self.dice.choice(holders)
+        cut = Cut(self._owner(name), datetime.now(UTC))
+        self.proxies[name].cut()
+        mails, calls = self._held(name)
         if not mails + calls:
-            self.heal(at=self.healed_at)
+            self.proxies[name].heal()
             return False
+        self.healed_at = time.monotonic() + self.partition
         self.mails_in_hand += mails
         self.calls_in_hand += calls
-        with self.store.read() as tx:
-            mine = select(call.c.fingerprint, call.c.papers).where(
-                call.c.state == CallState.INTENT, call.c.owner.like(self._owner(CUT_OFF))
-            )
-            for row in tx.execute(mine):
-                self.in_hand_at_cuts.update((row.fingerprint, one) for one in row.papers.values())
+        self.struck.add(cut.owner)
+        self.cuts.append(cut)
         return True
 
     def heal(self, at: float) -> None:
         if self.healed_at and at >= self.healed_at:
-            assert self.proxy
-            self.proxy.heal()
+            for proxy in self.proxies.values():
+                proxy.heal()
+            self.cuts[-1].healed = datetime.now(UTC)
             self.healed_at = 0.0
 
     def _end(self, name: str) -> None:
@@ -195,6 +225,7 @@ class Siege:
         held = self._held(name)
         if self.server.kill(self.alive[name]):
             self.killed[name] += 1
+            self.struck.add(self._owner(name))
             self.mails_in_hand += held[0]
             self.calls_in_hand += held[1]
             self.idle_kills += not any(held)
@@ -232,14 +263,19 @@ def _number(table: Any) -> Any:
     return select(func.count()).select_from(table)
 
 
-def torment(siege: Siege, kills: int, incidents: list[Incident]) -> float:
+def torment(
+    siege: Siege, kills: int, incidents: list[Incident], paces: Sequence[Pace] = ()
+) -> float:
     """Kill so many, half of them before the first mail; the seconds until all came to its end."""
     started = time.monotonic()
+    due = kills + len(incidents)
     while not siege.is_over() and time.monotonic() - started < PATIENCE + kills * A_KILL:
         siege.keep_alive()
         siege.heal(time.monotonic())
-        time.sleep(siege.dice.uniform(0.1, 0.6))
         done = sum(siege.killed.values())
+        for pace in paces:
+            pace.count(done + due - kills - len(incidents))
+        time.sleep(siege.dice.uniform(0.1, 0.6))
         if incidents and done >= incidents[0].share * kills and incidents[0].happens():
             del incidents[0]
             continue
@@ -251,82 +287,6 @@ def torment(siege: Siege, kills: int, incidents: list[Incident]) -> float:
         else:
             siege.kill_one()
     return time.monotonic() - started
-
-
-def figures(siege: Siege, mail: FakeSendGrid, model: FakeAnthropic) -> dict[str, Any]:
-    taken = Counter(mail.addresses)
-    tasks: Counter[str] = Counter()
-    if not siege.store.is_sqlite:
-        found = all_tasks(siege.store).items()
-        tasks.update(f"{name.split()[0]} {status}" for name, (status, _) in found)
-    with siege.store.read() as tx:
-        mails = {row.email: row.state for row in tx.execute(select(delivery))}
-        unnamed = tx.scalar(
-            _number(delivery).where(delivery.c.state == "unknown", delivery.c.reason == "")
-        )
-        calls = tx.execute(select(call.c.fingerprint, call.c.state, call.c.papers)).all()
-        scores = tx.execute(select(score)).all()
-        digests = tx.scalar(_number(digest).where(digest.c.announced == digest.c.scanned))
-    bought = Counter(
-        (one.fingerprint, paper)
-        for one in calls
-        if one.state in (CallState.DONE, CallState.ANSWERED)
-        for paper in one.papers.values()
-    )
-    wanted = {paper.id: honest(paper.title, paper.abstract) for paper in papers(PAPERS)}
-    right = sum(
-        (one.relevance, one.novelty) == (wanted[one.paper_id]["r"], wanted[one.paper_id]["n"])
-        for one in scores
-    )
-    return {
-        "kills": dict(siege.killed),
-        "kills of idle ones": siege.idle_kills,
-        "tasks": dict(tasks),
-        "mails": dict(Counter(mails.values())),
-        "addresses mailed twice": sum(number > 1 for number in taken.values()),
-        "taken but neither accepted nor unknown": sum(
-            mails.get(email) not in {"accepted", "unknown"} for email in taken
-        ),
-        "accepted but never taken": sum(
-            state == "accepted" and not taken[email] for email, state in mails.items()
-        ),
-        "unknown without a reason": unnamed,
-        "mails in hand at kills": siege.mails_in_hand,
-        "scores": len(scores),
-        "right scores": right,
-        "papers bought twice": sum(
-            number > 1 + siege.in_hand_at_cuts[key] for key, number in bought.items()
-        ),
-        "papers in hand at cuts": siege.in_hand_at_cuts.total(),
-        "calls paid": len(model.answered),
-        "calls lost": sum(one.state == CallState.LOST for one in calls),
-        "calls in hand at kills": siege.calls_in_hand,
-        "whole digests": digests,
-    }
-
-
-def faults(found: dict[str, Any], lost_answers: int, deliveries: int, rubrics: int) -> list[str]:
-    """Which promises were broken."""
-    mails = found["mails"]
-    checks = {
-        "a delivery is not accounted for": sum(mails.values()) != deliveries,
-        "a delivery is left pending or sending": bool({"pending", "sending"} & mails.keys()),
-        "an address was mailed twice": found["addresses mailed twice"] > 0,
-        "a mail went out that is not known of": found["taken but neither accepted nor unknown"] > 0,
-        "a delivery is called accepted that was not": found["accepted but never taken"] > 0,
-        "an unknown one has no reason": found["unknown without a reason"] > 0,
-        "more are unknown than were in hand": mails.get("unknown", 0)
-        > found["mails in hand at kills"] + lost_answers,
-        "a score is missing": found["scores"] != rubrics * PAPERS,
-        "a score is wrong": found["right scores"] != found["scores"],
-        "a paper was bought twice that was not in hand at a cut": found["papers bought twice"] > 0,
-        "more calls are lost than were in hand": found["calls lost"]
-        > found["calls in hand at kills"],
-        "a digest is missing, or not of all papers": found["whole digests"] != rubrics,
-        "no progress for more than two minutes": found["longest standstill, s"] > STANDSTILL,
-        "a task did not end": any("SUCCESS" not in name for name in found["tasks"]),
-    }
-    return [promise for promise, broken in checks.items() if broken]
 
 
 def chaos(
@@ -363,28 +323,31 @@ def chaos(
         )
         incidents: list[Incident] = []
         if server:
-            siege.proxy = stack.enter_context(TcpProxy(server.port))
-            through = make_url(database).set(port=siege.proxy.port)
-            orders[CUT_OFF] = replace(
-                orders[CUT_OFF], database=through.render_as_string(hide_password=False)
-            )
+            for name in WORKERS:
+                proxy = siege.proxies[name] = stack.enter_context(TcpProxy(server.port))
+                through = make_url(database).set(port=proxy.port)
+                orders[name] = replace(
+                    orders[name], database=through.render_as_string(hide_password=False)
+                )
             incidents = [
                 Incident(0.15, lambda: restarted(server, "fast")),
                 Incident(0.3, siege.cut_off),
                 Incident(0.6, lambda: restarted(server, "immediate")),
                 Incident(0.7, siege.cut_off),
             ]
+        scoring, mailing = paces(given.kills, incidents, rubrics, given.deliveries)
+        model.wait_for_turn, mail.wait_for_turn = scoring.wait_for_turn, mailing.wait_for_turn
         standstill = Standstill(
             lambda: len(mail.addresses) + len(model.answered) + all_digests(siege.store)
         )
         watch = threading.Thread(target=standstill.watch)
         watch.start()
         try:
-            seconds = torment(siege, given.kills, incidents)
+            seconds = torment(siege, given.kills, incidents, (scoring, mailing))
         finally:
             standstill.over.set()
             watch.join()
-        found = figures(siege, mail, model)
+        found = siege.figures() | figures(siege.store, siege.struck, siege.cuts, mail, model)
         found["longest standstill, s"] = round(standstill.longest, 1)
         found["it began after, s"] = round(standstill.began_at)
         found["incidents left out"] = len(incidents)
@@ -396,6 +359,23 @@ def chaos(
     forks.close()
     broken = faults(found, len(lost), given.deliveries, rubrics)
     return found | {"seconds": round(seconds, 1), "broken": broken}
+
+
+def paces(
+    kills: int, incidents: Sequence[Incident], calls: int, deliveries: int
+) -> tuple[Pace, Pace]:
+    """Of the model's answers and of the mail provider's: each lasts as long as half of the kills.
+
+    Until the last event at most half of the calls and a quarter of the mails are answered. A kill
+    during the mail ends what is in hand for good, so there must be enough mails for all kills.
+    """
+    half = ceil(kills / 2)
+    before_mail = half + sum(one.share * kills <= half for one in incidents)
+    last = kills + len(incidents)
+    return (
+        Pace(0, before_mail, calls // 2, MODEL_PATIENCE),
+        Pace(before_mail, last, deliveries // 4, MAIL_PATIENCE),
+    )
 
 
 def restarted(server: PostgresServer, mode: str) -> bool:

@@ -25,10 +25,9 @@ def swept(*more: str) -> dict:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
-    # It says 1 also where all was over before the last kill; a slow machine may make it so.
     assert done.stdout, done.stderr
     return dict(json.loads(done.stdout))
 
@@ -36,19 +35,19 @@ def swept(*more: str) -> dict:
 @pytest.mark.skipif(not found_binaries(), reason="needs PostgreSQL's own initdb and pg_ctl")
 def test_02_nor_restarts_of_postgresql_nor_a_worker_cut_off_from_it() -> None:
     """Leases are those of the product, ten minutes: heartbeats tell which worker is dead."""
-    figures = swept(
-        "--server", "--partition", "8", "--units", "6", "--kills", "8", "--lease", "600"
-    )
+    longer = ["--deliveries", "90", "--units", "6", "--kills", "8", "--lease", "600"]
+    figures = swept("--server", "--partition", "8", *longer)
     assert figures["broken"] == []
-    assert figures["incidents left out"] <= 1
-    assert sum(figures["mails"].values()) == 40
+    assert figures["incidents left out"] == 0
+    assert sum(figures["kills"].values()) == 8
+    assert sum(figures["mails"].values()) == 90
 
 
 @pytest.mark.skipif(not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")
 def test_02_killed_workers_neither_lose_nor_double() -> None:
     figures = swept()
     assert figures["broken"] == []
-    assert sum(figures["kills"].values()) >= 2
+    assert sum(figures["kills"].values()) == 3
     assert sum(figures["mails"].values()) == 40
 
 
@@ -57,4 +56,5 @@ def test_02_nor_does_the_engine_in_one_process(tmp_path: Path) -> None:
         "--kills", "2", "--engine", "local", "--database", f"sqlite:///{tmp_path / 'n.db'}"
     )
     assert figures["broken"] == []
+    assert sum(figures["kills"].values()) == 2
     assert sum(figures["mails"].values()) == 40

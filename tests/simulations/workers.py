@@ -66,7 +66,7 @@ WORKFLOWS = table(
 )
 """DBOS's own table of tasks."""
 BUSY = 3
-"""The exit status of a worker whose name is still another's."""
+"""Exit status of a worker whose name is still another's, or whose database is away as it begins."""
 RUBRIC = """---
 title: Reader {n}
 categories: [cs.LG]
@@ -171,12 +171,11 @@ def live(order: Order) -> int:
         leases.SILENT_AFTER = RHYTHM.silent_after
     tasks.SCORING_GROUP_SIZE = tasks.BATCH_GROUP_SIZE = order.group
     tasks.LIMITS = SendLimits(threads=order.threads, lease=timedelta(seconds=order.lease))
-    app = order.app()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop.set())
     if order.role != "work":
-        return _plan(app)
-    do = partial(daily.handle_task, app, no_progress)
+        return _plan(_app(order))
     try:
+        app = _app(order)
+        do = partial(daily.handle_task, app, no_progress)
         with app.engine.worker(do, app.stop, order.name):
             # Right after a SIGCONT a signal may reach a thread that does not wake this one.
             while not app.stop.wait(0.5):
@@ -184,6 +183,12 @@ def live(order: Order) -> int:
     except OperatorError:
         return BUSY
     return 0
+
+
+def _app(order: Order) -> App:
+    app = order.app()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop.set())
+    return app
 
 
 def _plan(app: App) -> int:
