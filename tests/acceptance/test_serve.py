@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.fakes.installation import Installation
+from tests.fakes.loopback import free_port
 
 RUBRIC = """---
 title: One
@@ -35,16 +36,14 @@ def installation(tmp_path):
 @contextmanager
 def serving(installation, *words):
     """The process, once it is up; the address it answers at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with installation.begin("serve", "--port", str(port), *words) as process:
         yield process, f"http://127.0.0.1:{port}"
 
 
 def answer(url: str) -> int:
     """The status of a page, waiting for the process to come up."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             with urlopen(url, timeout=10) as response:  # noqa: S310 - loopback

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.fakes.loopback import HttpHandler, Loopback
+from tests.fakes.loopback import HttpHandler, Loopback, free_port
 from tests.fakes.sendgrid_description import SPEC
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 MODULES = Path(__file__).parents[1] / "render" / "gallery" / "email" / "node_modules"
 PROGRAM = MODULES / "@stoplight" / "prism-cli" / "dist" / "index.js"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
-START_SECONDS = 60
+START_SECONDS = 240
 
 
 def missing() -> str:
@@ -46,8 +45,7 @@ class Prism(Loopback):
     def __init__(self, folder: Path) -> None:
         self.answered: list[tuple[str, str, int]] = []
         self.log = folder / "prism.log"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.behind = int(free.getsockname()[1])
+        self.behind = free_port()
         self.bind(_Handler)
 
     def __enter__(self) -> Self:
@@ -82,7 +80,7 @@ class Prism(Loopback):
 class _Handler(HttpHandler):
     def _hand_on(self) -> None:
         fake = self.server.fake
-        behind = HTTPConnection("127.0.0.1", fake.behind, timeout=30)
+        behind = HTTPConnection("127.0.0.1", fake.behind, timeout=120)
         try:
             behind.request(self.command, self.path, self.body(), dict(self.headers))
             answer = behind.getresponse()

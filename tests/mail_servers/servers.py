@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Self
 
 import trustme
 
+from tests.fakes.loopback import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -53,17 +55,12 @@ def missing() -> str:
 
 
 def reached(port: int) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 90
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         assert time.monotonic() < until, f"nobody listens at port {port}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 class MailServers:

@@ -3,7 +3,8 @@
 Run by `python -m tests.simulations.chaos_scoring --kills 50`;
 tests/simulations/test_chaos_scoring.py runs a short one.
 At the end every paper has its right score, and what was paid beyond an undisturbed run is at most
-the calls that were in flight at the kills.
+the calls that were in flight at the kills. The stand-in holds answers back until their share of the
+kills has come: none comes too late, on a machine of any speed.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from newsletter.store.tables import call as calls
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import claude, honest, limits, month_total, papers, scored
 from tests.simulations.crash import ForkServer
+from tests.simulations.pace import Pace
 
 LOADED = ("anthropic", "httpx2")
 LATENCY = 0.05
 CONCURRENCY = 4
+TURN_SECONDS = 20.0
+"""A held call waits so long for its turn, less than the client waits for an answer."""
 RICH = 100.0
 """Dollars: answers lost to kills stay reserved, and here there are many."""
 
@@ -70,11 +74,11 @@ def score_day(order: dict[str, Any]) -> None:
 
 
 def kill_again_and_again(
-    server: ForkServer, order: dict[str, Any], fake: FakeAnthropic, kills: int, dice: random.Random
+    server: ForkServer, order: dict[str, Any], fake: FakeAnthropic, pace: Pace, dice: random.Random
 ) -> int:
     """Kill children that score until one ends by itself. Returns how many were killed."""
     killed = 0
-    while killed < kills:
+    while killed < pace.last:
         before = len(fake.requests)
         child = server.begin(order)
         while len(fake.requests) == before:
@@ -84,6 +88,7 @@ def kill_again_and_again(
             time.sleep(0.002)
         time.sleep(dice.uniform(0.0, 5 * LATENCY))
         killed += server.kill(child)
+        pace.count(killed)
     assert server.wait(server.begin(order)) == 0, "the last child failed"
     return killed
 
@@ -127,9 +132,11 @@ def run(count: int, kills: int, seed: int) -> Report:
         store.close()
         order = {"database": database, "url": fake.url, "papers": count}
         dice = random.Random(seed)  # noqa: S311 - a test
-        killed = kill_again_and_again(server, order, fake, kills, dice)
-        server.close()
         sizes = [16] * (count // 16) + [4] * (count % 16 // 4) + [1] * (count % 4)
+        pace = Pace(0, kills, len(sizes) // 2, TURN_SECONDS)
+        fake.wait_for_turn = pace.wait_for_turn
+        killed = kill_again_and_again(server, order, fake, pace, dice)
+        server.close()
         return report(fake, database, count, killed, len(sizes))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from newsletter.store import Store, subscriptions
 from newsletter.store.tables import delivery, digest
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.installation import Installation, sendgrid_environment
+from tests.fakes.loopback import free_port
 from tests.fakes.sendgrid import FakeSendGrid
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def found(installation: Installation, readers: int) -> Store:
 
 @contextmanager
 def serving(installation: Installation) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "newsletter", "serve", "--port", str(port)]
     with (
         (installation.folder / "log").open("wb") as log,

@@ -183,6 +183,9 @@ class Disturbances:
         self.week.clocks.set(min(self.week.clocks.true() + minutes * GRID / 5, last))
 
     def _disturb(self) -> None:
+        if not self.done["suspensions"] and 2 * self.done["kills"] >= self.kills:
+            self._suspend()
+            return
         chosen = self.dice.choices(
             (self._kill_at_step, self._kill, self._suspend, self._end), (45, 25, 20, 10)
         )

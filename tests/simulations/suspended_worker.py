@@ -18,6 +18,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.scoring import honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
+from tests.simulations.pace import Pace
 from tests.simulations.workers import Order, WorkerForkServer, all_digests, all_tasks, settle
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READERS, RUBRICS, PAPERS = 24, 3, 16
-PATIENCE = 300
+PATIENCE = 500
+TURN_SECONDS = 15.0
+"""A held request waits so long for its turn, less than the client waits for an answer."""
 
 
 @contextmanager
 def suspended_worker(
-    server: WorkerForkServer, postgres: str, folder: Path, lease: float = 5.0
+    server: WorkerForkServer, postgres: str, folder: Path, kind: str, lease: float = 5.0
 ) -> Iterator[SuspendedWorker]:
+    """`kind` says of which tasks the worker has one in hand when it is suspended: score or mail."""
     with (
         own_database(postgres) as url,
         FakeSendGrid(delay=0.3) as mail,
@@ -41,32 +45,53 @@ def suspended_worker(
         plan = Order("plan", url, str(folder), mail.url, model.url, **told)
         settle(plan, rubrics=RUBRICS, readers=READERS)
         store = Store(url)
+        made = SuspendedWorker(server, plan, store, mail, model, kind)
+        made.provider.wait_for_turn = made.pace.wait_for_turn
         try:
-            yield SuspendedWorker(server, plan, store, mail, model)
+            yield made
         finally:
             store.close()
 
 
 @dataclass
 class SuspendedWorker:
-    """`slept` are the seconds from the SIGSTOP to the SIGCONT."""
+    """`slept` are the seconds from the SIGSTOP to the SIGCONT.
+
+    The stand-in holds all calls or mails back until `go_on`: until then the worker is at work, on a
+    machine of any speed.
+    """
 
     server: WorkerForkServer
     plan: Order
     store: Store
     mail: FakeSendGrid
     model: FakeAnthropic
+    kind: str
     slept: float = 0.0
 
-    def overtaken(self, kind: str, at_work: Callable[[], bool]) -> bool:
+    def __post_init__(self) -> None:
+        self.provider = self.model if self.kind == "score" else self.mail
+        self.pace = Pace(0, 1, 0, TURN_SECONDS)
+
+    def is_at_work(self) -> bool:
+        """Whether a call is held back, or as many mails as the worker sends at once."""
+        at_once = 1 if self.kind == "score" else self.plan.threads * RUBRICS
+        return len(self.provider.requests) >= at_once
+
+    def go_on(self) -> None:
+        """Let out what is held back."""
+        self.pace.count(1)
+
+    def overtaken(self) -> bool:
         """Whether its task is another's when it wakes, and stays so. All is checked but that."""
         # Only the sleeper is there at first, on another machine as far as anyone can tell.
         sleeper = self.server.begin(replace(self.plan, role="work", name="z", host="asleep"))
         planner = self.server.begin(self.plan)
-        until(at_work)
+        until(self.is_at_work)
         os.kill(sleeper, signal.SIGSTOP)
         began = time.monotonic()
-        asleep = self.held(kind)
+        asleep = self.held(self.kind)
+        self.go_on()
         heir = self.server.begin(replace(self.plan, role="work", name="heir"))
         until(lambda: self.server.status(planner) == 0)
         over, digests = all_tasks(self.store), all_digests(self.store)

@@ -20,7 +20,7 @@ def test_02_killed_at_every_step_it_neither_loses_nor_doubles(store_url: str, *,
     given = ["--groups", str(groups), "--kills", str(kills), "--times", "1"]
     given += ["--database", store_url, *([] if fence else ["--bare"])]
     done = subprocess.run(
-        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

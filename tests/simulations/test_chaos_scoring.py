@@ -20,7 +20,7 @@ def test_killed_at_random_moments_a_day_is_scored_whole_and_paid_once() -> None:
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -42,16 +42,17 @@ LOW = {
 @pytest.mark.parametrize("store_url", BACKENDS[-1:], indirect=True)
 def test_three_processes_keep_the_limits_together_and_rest_together(store_url: str):
     script = [sys.executable, "-m", "bench", "limits", "--json"]
-    given = ["--seconds", "1.5", "--busy", "--database", store_url]
+    given = ["--seconds", "2.5", "--busy", "--database", store_url]
     done = subprocess.run(
-        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout)
     assert figures["broken"] == []
-    assert figures["mail"]["mean a second"] > 10
-    assert figures["scoring"]["mean a second"] > 4
+    assert figures["mail"]["requests"] >= 75
+    assert figures["scoring"]["requests"] == 18
+    assert figures["arxiv"]["requests"] == 6
 
 
 def test_mails_are_let_go_a_little_below_the_limit(store: Store):

@@ -22,7 +22,7 @@ def test_killed_suspended_and_set_wrong_it_comes_to_the_same():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

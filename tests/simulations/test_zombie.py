@@ -19,7 +19,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import DeliveryScenario, settings, written
 from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.simulations.suspended_worker import READERS, suspended_worker
+from tests.simulations.suspended_worker import suspended_worker
 from tests.simulations.workers import WorkerForkServer
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """Both hold lanes of one digest; the one that is put to sleep has mails under way."""
-    with suspended_worker(server, POSTGRES, tmp_path) as suspended:
-        assert suspended.overtaken("mail", lambda: len(suspended.mail.requests) >= READERS // 4)
+    with suspended_worker(server, POSTGRES, tmp_path, "mail") as suspended:
+        assert suspended.overtaken()
         # What it had under way came to its end: the answer after the lease is still proof.
         assert set(suspended.mails().values()) == {"accepted"}
 
@@ -100,6 +100,6 @@ def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """It sleeps between a call and its answer, which is paid and comes when others have asked."""
-    with suspended_worker(server, POSTGRES, tmp_path) as suspended:
-        assert suspended.overtaken("score", lambda: len(suspended.model.requests) > 0)
+    with suspended_worker(server, POSTGRES, tmp_path, "score") as suspended:
+        assert suspended.overtaken()
         assert set(suspended.mails().values()) == {"accepted"}

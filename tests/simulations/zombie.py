@@ -18,15 +18,7 @@ from pathlib import Path
 
 from newsletter.jobs.reaper import HeartbeatConfig
 from tests.simulations import workers
-from tests.simulations.suspended_worker import READERS, SuspendedWorker, suspended_worker
-
-
-def is_sending(suspended: SuspendedWorker) -> bool:
-    return len(suspended.mail.requests) >= READERS // 4
-
-
-def is_reading(suspended: SuspendedWorker) -> bool:
-    return len(suspended.model.requests) > 0
+from tests.simulations.suspended_worker import suspended_worker
 
 
 def main() -> int:
@@ -38,12 +30,12 @@ def main() -> int:
     workers.RHYTHM = HeartbeatConfig()
     server = workers.WorkerForkServer()
     found = {}
-    for kind, at_work in (("mail", is_sending), ("score", is_reading)):
+    for kind in ("mail", "score"):
         with (
             tempfile.TemporaryDirectory() as folder,
-            suspended_worker(server, given.database, Path(folder)) as suspended,
+            suspended_worker(server, given.database, Path(folder), kind) as suspended,
         ):
-            overtaken = suspended.overtaken(kind, lambda: at_work(suspended))  # noqa: B023 - called here
+            overtaken = suspended.overtaken()
             found[kind] = {"overtaken": overtaken, "seconds asleep": round(suspended.slept, 1)}
     server.close()
     print(json.dumps(found, indent=1))

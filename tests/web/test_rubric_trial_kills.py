@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import http.client
 import importlib
-import socket
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -27,6 +26,7 @@ from tests.acceptance.test_serve import answer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.browser import Browser
 from tests.fakes.installation import Installation
+from tests.fakes.loopback import free_port
 from tests.fakes.pages import THURSDAY, reader
 from tests.fakes.rubric_pages import (
     DRAFT,
@@ -147,9 +147,7 @@ def preview_in_process(site, request, form):
 
 @contextmanager
 def serving(installation: Installation) -> Iterator[tuple[object, Browser]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with installation.begin("serve", "--no-schedule", "--port", str(port)) as process:
         assert answer(f"http://127.0.0.1:{port}/healthz") == 200
         yield process, Browser(port)
