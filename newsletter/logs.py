@@ -31,7 +31,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 HIDDEN = "[hidden]"
-SHORTEST_SECRET = 3
+MIN_SECRET = 3
 """Redacting shorter ones would hide parts of ordinary words."""
 NOISY_LIBRARIES = (
     "apscheduler",
@@ -71,7 +71,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spelled = {form for secret in secrets for form in _spellings(secret)}
-        known = sorted((one for one in spelled if len(one) >= SHORTEST_SECRET), key=len)
+        known = sorted((one for one in spelled if len(one) >= MIN_SECRET), key=len)
         found = "|".join(re.escape(one) for one in reversed(known))
         self._secrets = re.compile(found) if found else None
 

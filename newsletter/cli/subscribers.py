@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter import bootstrap
 from newsletter.cli.console import confirm, note, print_json, print_raw, say, screen, table
 from newsletter.delivery import identity
-from newsletter.delivery.confirmation import InvitedCount, invite_pending, inviter
+from newsletter.delivery.confirmation import (
+    SentConfirmations,
+    confirmation_builder,
+    send_confirmations,
+)
 from newsletter.domain.csv_header import COLUMNS, Columns
 from newsletter.domain.formatting import plural
 from newsletter.domain.preferences import parse_address
@@ -90,10 +94,10 @@ def _keep(
     settings: Settings, rows: Sequence[SubscriberRow], options: ImportOptions, *, listed: bool
 ) -> None:
     """Save the rows, then send confirmation mails to new subscribers without consent."""
-    invites = not options.consent.strip() and not options.dry_run
-    if invites:
+    asks = not options.consent.strip() and not options.dry_run
+    if asks:
         # Built before anything is stored: a fault here leaves no subscriber without their mail.
-        mailer, invite = bootstrap.build_mailer(settings), _inviter(settings)
+        mailer, build = bootstrap.build_mailer(settings), _confirmation_builder(settings)
         store = bootstrap.open_live_store(settings, create=True)
     else:
         store = bootstrap.open_store(settings, create=True)
@@ -107,27 +111,27 @@ def _keep(
         else:
             trial.commit()
     _say_changes(done, options, listed=listed)
-    if invites:
+    if asks:
         emails = dict.fromkeys(row.email for row in rows)
-        _say_invited(invite_pending(store, mailer, emails, invite, bootstrap.now()))
+        _say_confirmations(send_confirmations(store, mailer, emails, build, bootstrap.now()))
 
 
-def _inviter(settings: Settings) -> Callable[[Sequence[Subscription]], Email]:
+def _confirmation_builder(settings: Settings) -> Callable[[Sequence[Subscription]], Email]:
     rubrics, renderer = bootstrap.rubrics(settings), Renderer(identity.site_info(settings))
     links, sender = identity.links(settings), identity.sender_of(settings)
-    return inviter(rubrics, renderer, links, sender, bootstrap.now())
+    return confirmation_builder(rubrics, renderer, links, sender, bootstrap.now())
 
 
 def _named(row: SubscriberRow) -> str:
     return f"line {row.line}: {row.email}" if row.line else row.email
 
 
-def _say_invited(invited: InvitedCount) -> None:
-    if invited.sent:
-        say(f"{invited.sent} asked by mail to confirm")
-    if invited.trouble:
+def _say_confirmations(done: SentConfirmations) -> None:
+    if done.sent:
+        say(f"{done.sent} asked by mail to confirm")
+    if done.problem:
         message = (
-            f"not everyone was asked to confirm: {invited.trouble}; all are stored, "
+            f"not everyone was asked to confirm: {done.problem}; all are stored, "
             "repeat the command later to ask the others; nobody is asked twice"
         )
         raise OperatorError(message)

@@ -20,7 +20,7 @@ from uuid import uuid4
 from newsletter.delivery.limits import SendLimits, too_many_hard_bounces
 from newsletter.delivery.send_run import SendRun
 from newsletter.domain.mail import DeliveryState
-from newsletter.mailers import RejectedReadersError, SendError, Verdict, name_of
+from newsletter.mailers import RejectedReadersError, SendError, SendFailure, name_of
 from newsletter.store import leases, mail_batches
 from newsletter.store.mail_batches import (
     LostBatch,
@@ -99,7 +99,7 @@ STALE_AFTER = timedelta(seconds=60)
 """A process suspended for so long since the claim must not send the batch."""
 MIN_LEAD = CANCEL_DEADLINE + timedelta(minutes=1)
 """With less lead time a scheduled mail could not be cancelled."""
-SHORTEST_LEAD = timedelta(minutes=12)
+DUE_NOW_LEAD = timedelta(minutes=12)
 """Mail that is due now is scheduled so far ahead: a request fails within a minute."""
 BUSY_WAIT_SECONDS = 1.0
 MAX_SCHEDULES = 200
@@ -159,7 +159,7 @@ class _BatchSender:
         send_at = instant(schedule)
         alike = tuple(one for one in self.due_at if instant(one) == send_at)
         if send_at is None or send_at - now < MIN_LEAD:
-            send_at = now + SHORTEST_LEAD
+            send_at = now + DUE_NOW_LEAD
         return first._replace(schedules=alike), send_at
 
     def _claim(
@@ -222,7 +222,7 @@ class _BatchSender:
         fitting = self.mailer.fitting(mail)
         if not fitting:
             message = "the links of one reader are longer than a batch allows"
-            self.run.record_failure(SendError(Verdict.HALT, message), self.run.clock())
+            self.run.record_failure(SendError(SendFailure.HALT, message), self.run.clock())
             return None
         if surplus := [one.delivery_id for one in mail.readers[fitting:]]:
             with self.run.store.begin() as tx:
@@ -230,17 +230,17 @@ class _BatchSender:
                     tx, batch.id, surplus, DeliveryState.PENDING, "", self.run.clock()
                 )
         # Another process may have recovered the batch while this one was suspended.
-        awake = self.run.clock() - (batch.until - LEASE) < STALE_AFTER
-        return replace(mail, readers=mail.readers[:fitting]) if awake else None
+        is_fresh = self.run.clock() - (batch.until - LEASE) < STALE_AFTER
+        return replace(mail, readers=mail.readers[:fitting]) if is_fresh else None
 
     def _handle_failure(self, batch: MailBatch, error: SendError) -> None:
         """Record a failed request for the batch and for the run."""
         now = self.run.clock()
-        if error.verdict is Verdict.UNKNOWN:
+        if error.failure is SendFailure.UNKNOWN:
             lost = LostBatch(batch.id, batch.batch_id, batch.send_at)
             state = recover(self.run.store, self.mailer, lost, self.run.clock, str(error))
             if state is MailBatchState.CANCELLED:
-                error = SendError(Verdict.UNSENT, f"cancelled: {error}")
+                error = SendError(SendFailure.UNSENT, f"cancelled: {error}")
             self.run.record_failure(error, now)
             return
         self.run.record_failure(error, now)
@@ -252,7 +252,7 @@ class _BatchSender:
                 mail_batches.remove_deliveries(
                     tx, batch.id, refused, DeliveryState.REJECTED, str(error), now
                 )
-        wait = FIRST_BACKOFF if error.verdict is Verdict.UNSENT else 0.0
+        wait = FIRST_BACKOFF if error.failure is SendFailure.UNSENT else 0.0
         self._release(batch, str(error), wait)
 
     def _release(self, batch: MailBatch, reason: str, wait: float = 0.0) -> None:
@@ -283,7 +283,9 @@ def deliver_batches(
     """
     recover_lost(store, mailer, clock)
     limits = limits or SendLimits()
-    limits = replace(limits, failure_limits={**limits.failure_limits, Verdict.UNKNOWN: MAX_UNKNOWN})
+    limits = replace(
+        limits, failure_limits={**limits.failure_limits, SendFailure.UNKNOWN: MAX_UNKNOWN}
+    )
     run = SendRun.begin(store, mailer, digest_id, clock, limits)
     sender = _BatchSender(run, mailer, compose, due)
     while not (run.breaker.halted or stop()):

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from newsletter.delivery.message import notification
 from newsletter.domain.mail import SubscriberState
-from newsletter.mailers import SendError, Verdict, connections_kept
+from newsletter.mailers import SendError, SendFailure, connections_kept
 from newsletter.store import signups, subscriptions, suppressions
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ IMPORTED_AN_HOUR = signups.MAILS_AN_HOUR // 2
 """Half of the hourly limit: an import must leave the rest to the sign-up form."""
 
 
-class InvitedCount(NamedTuple):
+class SentConfirmations(NamedTuple):
     """How many were mailed, and why it stopped early; empty if it did not."""
 
     sent: int = 0
-    trouble: str = ""
+    problem: str = ""
 
 
-def invitation(
+def confirmation_mail(
     renderer: Renderer,
     links: Links,
     sender: Sender,
@@ -62,49 +62,49 @@ def invitation(
         subject=subject,
         html=html,
         text=text,
-        letter_id=uuid4().hex,
+        mail_id=uuid4().hex,
         sender=sender,
         now=now,
         refuse_url=refuse_url,
     )
 
 
-def inviter(
+def confirmation_builder(
     rubrics: Mapping[str, Rubric], renderer: Renderer, links: Links, sender: Sender, now: datetime
 ) -> Callable[[Sequence[Subscription]], Email]:
     """Builds the confirmation mail of a subscriber's pending subscriptions."""
 
-    def invite(pending: Sequence[Subscription]) -> Email:
+    def build(pending: Sequence[Subscription]) -> Email:
         titles = [
             rubrics[one.rubric].title if one.rubric in rubrics else one.rubric for one in pending
         ]
-        return invitation(renderer, links, sender, pending[0], titles, now)
+        return confirmation_mail(renderer, links, sender, pending[0], titles, now)
 
-    return invite
+    return build
 
 
-def invite_pending(
+def send_confirmations(
     store: Store,
     mailer: Mailer,
     emails: Iterable[str],
-    invite: Callable[[Sequence[Subscription]], Email],
+    build: Callable[[Sequence[Subscription]], Email],
     now: datetime,
-) -> InvitedCount:
+) -> SentConfirmations:
     """Mail the pending subscribers among `emails` who were never asked. Repeat for the rest.
 
-    Each gets one mail for all rubrics that wait; `invite` makes it.
+    Each gets one mail for all rubrics that wait; `build` makes it.
     """
     with connections_kept(mailer):
-        return _invite_all(store, mailer, emails, invite, now)
+        return _send_confirmations(store, mailer, emails, build, now)
 
 
-def _invite_all(
+def _send_confirmations(
     store: Store,
     mailer: Mailer,
     emails: Iterable[str],
-    invite: Callable[[Sequence[Subscription]], Email],
+    build: Callable[[Sequence[Subscription]], Email],
     now: datetime,
-) -> InvitedCount:
+) -> SentConfirmations:
     sent = 0
     for email in emails:
         with store.begin() as tx:
@@ -115,22 +115,22 @@ def _invite_all(
             if signups.pending_request(tx, email):
                 continue
             if signups.is_full(tx, now, IMPORTED_AN_HOUR):
-                return InvitedCount(sent, "the hourly limit is reached in this hour")
+                return SentConfirmations(sent, "the hourly limit is reached in this hour")
             if not signups.request(tx, email, pending[0].rubric, now, most=IMPORTED_AN_HOUR):
                 continue
         try:
-            mailer.send(invite(pending))
+            mailer.send(build(pending))
         except SendError as error:
-            if trouble := _undo(store, email, error):
-                return InvitedCount(sent, trouble)
+            if problem := _undo(store, email, error):
+                return SentConfirmations(sent, problem)
             continue
         sent += 1
-    return InvitedCount(sent)
+    return SentConfirmations(sent)
 
 
 def _undo(store: Store, email: str, error: SendError) -> str:
     """Undo the record of an unsent mail; the error if the next mail would fail the same way."""
-    if error.verdict in (Verdict.UNKNOWN, Verdict.REFUSED):
+    if error.failure in (SendFailure.UNKNOWN, SendFailure.REFUSED):
         return ""
     with store.begin() as tx:
         signups.clear(tx, email)

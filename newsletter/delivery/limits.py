@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.alerts import MAX_COMPLAINT_SHARE, stops_mail
 from newsletter.domain.bounce_codes import FIRST, GONE_SHARE
-from newsletter.mailers import Metered, Verdict
+from newsletter.mailers import Metered, SendFailure
 from newsletter.store import deliveries, events, rate_limits
 
 if TYPE_CHECKING:
@@ -74,21 +74,24 @@ class MailRateLimiter:
 
 
 FIRST_PAUSE = 2.0
-SHORTEST_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
+MIN_PAUSE = 1.0
+MAX_PAUSE = 300.0
 
 
-def default_failure_limits() -> dict[Verdict, int]:
+def default_failure_limits() -> dict[SendFailure, int]:
     """How many equal failures in a row end a run: the fault is then not with a single mail."""
     return {
-        Verdict.UNSENT: 10,
-        Verdict.THROTTLED: 10,
-        Verdict.UNKNOWN: 5,
-        Verdict.REFUSED: 20,
+        SendFailure.UNSENT: 10,
+        SendFailure.THROTTLED: 10,
+        SendFailure.UNKNOWN: 5,
+        SendFailure.REFUSED: 20,
     }
 
 
-MIN_DURATION = {Verdict.UNSENT: timedelta(seconds=60), Verdict.THROTTLED: timedelta(seconds=60)}
+MIN_DURATION = {
+    SendFailure.UNSENT: timedelta(seconds=60),
+    SendFailure.THROTTLED: timedelta(seconds=60),
+}
 """How long such failures must last before they end a run: a server may be restarting."""
 
 
@@ -96,7 +99,7 @@ MIN_DURATION = {Verdict.UNSENT: timedelta(seconds=60), Verdict.THROTTLED: timede
 class _Streak:
     """Equal failures in a row."""
 
-    verdict: Verdict
+    failure: SendFailure
     since: datetime
     length: int = 0
     pauses: int = 0
@@ -106,7 +109,7 @@ class _Streak:
 class CircuitBreaker:
     """Pauses or ends a run after failures. `halted` is the reason for ending, or empty."""
 
-    failure_limits: dict[Verdict, int] = field(default_factory=default_failure_limits)
+    failure_limits: dict[SendFailure, int] = field(default_factory=default_failure_limits)
     halted: str = ""
     _streak: _Streak | None = None
     _paused_until: datetime | None = None
@@ -115,18 +118,18 @@ class CircuitBreaker:
         self._streak = None
 
     def record_failure(self, error: SendError, now: datetime) -> None:
-        verdict = error.verdict
-        if self._streak is None or self._streak.verdict is not verdict:
-            self._streak = _Streak(verdict, now)
+        failure = error.failure
+        if self._streak is None or self._streak.failure is not failure:
+            self._streak = _Streak(failure, now)
         streak = self._streak
         streak.length += 1
-        if verdict is Verdict.HALT:
+        if failure is SendFailure.HALT:
             self.halted = self.halted or str(error)
             return
-        many = streak.length >= self.failure_limits[verdict]
-        if many and now - streak.since >= MIN_DURATION.get(verdict, timedelta()):
+        many = streak.length >= self.failure_limits[failure]
+        if many and now - streak.since >= MIN_DURATION.get(failure, timedelta()):
             self.halted = self.halted or f"stopped after {streak.length} in a row: {error}"
-        elif verdict is Verdict.THROTTLED or (many and verdict is Verdict.UNSENT):
+        elif failure is SendFailure.THROTTLED or (many and failure is SendFailure.UNSENT):
             self._pause(streak, now, error.retry_after)
 
     def pause_left(self, now: datetime) -> float:
@@ -141,7 +144,7 @@ class CircuitBreaker:
         if not self.pause_left(now):
             streak.pauses += 1
         seconds = asked or FIRST_PAUSE * 2.0**streak.pauses
-        seconds = min(max(seconds, SHORTEST_PAUSE), LONGEST_PAUSE)
+        seconds = min(max(seconds, MIN_PAUSE), MAX_PAUSE)
         until = now + timedelta(seconds=seconds * (1 + random.random() / 10))  # noqa: S311 - jitter
         self._paused_until = max(until, self._paused_until or until)
 
@@ -167,7 +170,7 @@ class SendLimits:
     per_second: float | None = None
     lease: timedelta = timedelta(minutes=10)
     first_mails_slowly: bool = True
-    failure_limits: dict[Verdict, int] = field(default_factory=default_failure_limits)
+    failure_limits: dict[SendFailure, int] = field(default_factory=default_failure_limits)
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9]+")
 NOT_IN_NAMES = str.maketrans(dict.fromkeys('",;:<>[]()\\', " "))
 
 
-def one_line(text: str, length: int) -> str:
+def header_line(text: str, length: int) -> str:
     """`text` as one line: no control or direction characters, single spaces, cut at `length`."""
     plain = text.isascii() and text.isprintable()
     kept = text if plain else "".join(_printable(character) for character in text)
@@ -35,7 +35,7 @@ def one_line(text: str, length: int) -> str:
 
 def clean_name(text: str) -> str:
     """A display name. SendGrid rejects `;` and `,`; the other characters are address syntax."""
-    return one_line(text.translate(NOT_IN_NAMES), NAME_LENGTH)
+    return header_line(text.translate(NOT_IN_NAMES), NAME_LENGTH)
 
 
 def compose(
@@ -64,7 +64,7 @@ def compose(
         from_email=sender.email,
         from_name=clean_name(sender.name),
         reply_to=links.reply_address(subscriber.id),
-        subject=one_line(marked, SUBJECT_LENGTH),
+        subject=header_line(marked, SUBJECT_LENGTH),
         html=html,
         text=text,
         message_id=f"<{delivery_id}@{sender.domain}>",
@@ -112,7 +112,7 @@ def _list_headers(
 
 def feedback_name(slug: str) -> str:
     """A rubric's name in Feedback-ID, by which providers count: one for all reader rubrics."""
-    return FEEDBACK_NAME if is_reader_rubric(slug) else one_line(slug, NAME_LENGTH)
+    return FEEDBACK_NAME if is_reader_rubric(slug) else header_line(slug, NAME_LENGTH)
 
 
 def list_label(slug: str) -> str:
@@ -127,7 +127,7 @@ def notification(
     subject: str,
     html: str,
     text: str,
-    letter_id: str,
+    mail_id: str,
     sender: Sender,
     now: datetime,
     answering: bool = False,
@@ -145,10 +145,10 @@ def notification(
         from_email=sender.email,
         from_name=clean_name(sender.name),
         reply_to=reply_to or sender.operator or sender.email,
-        subject=one_line(subject, SUBJECT_LENGTH),
+        subject=header_line(subject, SUBJECT_LENGTH),
         html=html,
         text=text,
-        message_id=f"<{letter_id}@{sender.domain}>",
+        message_id=f"<{mail_id}@{sender.domain}>",
         headers=(
             *_unsubscribe_headers(refuse_url),
             *automatic("auto-replied" if answering else "auto-generated"),

@@ -71,7 +71,7 @@ class Personalizer:
         rendered = self.rendering(first.format, first.max_papers)
         mark = f"dg{batch.id[:16]}"
         html, text = rendered.with_substitution_tags(mark)
-        subject = message.one_line(rendered.subject, message.SUBJECT_LENGTH)
+        subject = message.header_line(rendered.subject, message.SUBJECT_LENGTH)
         return BatchEmail(
             id=batch.id,
             from_email=self._sender.email,

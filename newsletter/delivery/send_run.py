@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from newsletter.mailers import BatchMailer, Mailer, SendError
     from newsletter.store import Store
 
-LONGEST_WAIT = timedelta(minutes=5)
+MAX_WAIT = timedelta(minutes=5)
 """A retry that is due later is left to a later run."""
 
 
@@ -118,7 +118,7 @@ class SendRun:
         A row that is due and unclaimed waits for the rate limit, or another process holds it.
         """
         due = claims.next_attempt_at(tx, self.digest_id, now)
-        if due is None or due > now + LONGEST_WAIT:
+        if due is None or due > now + MAX_WAIT:
             return None
         return (due - now).total_seconds()
 

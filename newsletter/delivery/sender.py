@@ -21,7 +21,7 @@ from newsletter.delivery.message import content_hash
 from newsletter.delivery.send_run import SendRun, Tally
 from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, is_address_gone
 from newsletter.domain.mail import Delivery, DeliveryState, Email, EventKind
-from newsletter.mailers import Mailer, SendError, Verdict, connections_kept, name_of
+from newsletter.mailers import Mailer, SendError, SendFailure, connections_kept, name_of
 from newsletter.store import claims, events
 from newsletter.store.claims import SendOutcome
 from newsletter.store.events import Event
@@ -42,8 +42,11 @@ FIRST_BACKOFF = 2.0
 LAST_BACKOFF = timedelta(minutes=15)
 POLL_SECONDS = 0.5
 COLLECT_SECONDS = 0.005
-FINAL_STATES = {Verdict.UNKNOWN: DeliveryState.UNKNOWN, Verdict.REFUSED: DeliveryState.REJECTED}
-"""The final state of a row by verdict. After any other failure the row stays pending."""
+FINAL_STATES = {
+    SendFailure.UNKNOWN: DeliveryState.UNKNOWN,
+    SendFailure.REFUSED: DeliveryState.REJECTED,
+}
+"""The final state of a row by failure. After any other failure the row stays pending."""
 
 
 def deliver(
@@ -222,7 +225,7 @@ class _Sender:
         attempt.content_hash = content_hash(email.subject, email.text, email.html)
         if self.run.clock() >= attempt.until:
             # The process was suspended: another one may have expired the row and alerted.
-            raise SendError(Verdict.UNSENT, "the lease ended before the mail could leave")
+            raise SendError(SendFailure.UNSENT, "the lease ended before the mail could leave")
         attempt.started = True
         began = self.run.clock()
         provider_id = self.mailer.send(email)
@@ -249,13 +252,13 @@ class _Sender:
         self, delivery: Delivery, content: str, error: SendError, now: datetime
     ) -> SendOutcome:
         self.run.record_failure(error, now)
-        if error.verdict is not Verdict.REFUSED:
+        if error.failure is not SendFailure.REFUSED:
             self.concurrency.record_failure()
-        state = FINAL_STATES.get(error.verdict, DeliveryState.PENDING)
+        state = FINAL_STATES.get(error.failure, DeliveryState.PENDING)
         outcome = SendOutcome(
             delivery, state, str(error), content_hash=content, diagnostic=error.diagnostic
         )
-        return self._retry_later(outcome, now) if error.verdict is Verdict.UNSENT else outcome
+        return self._retry_later(outcome, now) if error.failure is SendFailure.UNSENT else outcome
 
     def _retry_later(self, outcome: SendOutcome, now: datetime) -> SendOutcome:
         with self.run.store.read() as tx:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.domain.formatting import first_names
 from newsletter.domain.reader_rubrics import is_reader_rubric
 
 if TYPE_CHECKING:
@@ -145,10 +146,9 @@ def grouped(told: Sequence[OpenAlert]) -> list[Section]:
 def _section(same: Sequence[OpenAlert]) -> Section:
     first = same[0].alert
     subjects = list(dict.fromkeys(one.alert.subject for one in same if one.alert.subject))
-    more = len(subjects) - MAX_SUBJECTS
     return Section(
         title=first.title,
-        about=", ".join(subjects[:MAX_SUBJECTS]) + (f" and {more} more" if more > 0 else ""),
+        about=first_names(subjects, MAX_SUBJECTS),
         what=first.what,
         fix=first.fix,
         commands=tuple(dict.fromkeys(one.alert.command for one in same if one.alert.command)),

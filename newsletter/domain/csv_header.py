@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from newsletter.domain.formatting import first_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 REQUIRED = ("email", "rubric")
 COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
+MAX_NAMED = 30
 NEAR = 0.75
 """How alike two names are before one is offered for the other."""
 # As Mailchimp, Ghost, Substack, listmonk, Google and Outlook call them in their exports.
@@ -150,8 +153,7 @@ def _meant(name: str) -> str:
 
 
 def _not_known(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name[:40]}'" for name in names[:30])
-    shown += f" and {len(names) - 30} more" * (len(names) > 30)  # noqa: PLR2004 - as above
+    shown = first_names([f"'{name[:40]}'" for name in names], MAX_NAMED)
     one = len(names) == 1
     return (
         f"{'column' if one else 'columns'} {shown} {'is' if one else 'are'} not known; "

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001, RUF002 - typography is meant: dashes as a reader expects them
-"""Money, plurals and dates as people read them (pure)."""
+"""Money, plurals, lists and dates as people read them (pure)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 from newsletter.domain.model import NANOS_PER_DOLLAR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, datetime
 
 
 def plural(number: int, noun: str, nouns: str = "") -> str:
     """`1 paper`, `1,200 papers`; `nouns` is the plural that is not formed with an s."""
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def first_names(names: Sequence[str], limit: int) -> str:
+    """`a, b, c`; of more than `limit` names `a, b and 12 more`."""
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def month_start(at: datetime) -> datetime:

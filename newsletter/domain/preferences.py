@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 200
 MAX_PAPERS = 500
-LONGEST_PAUSE = 366
+MAX_PAUSE = 366
 """Days, for a pause with an end."""
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::00)?")
 DAY_NAMES = dict(
@@ -139,7 +139,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
 
 def parse_pause_end(cell: str, today: date) -> date:
     """The day on which mail starts again: tomorrow at the earliest."""
-    first, last = today + timedelta(days=1), today + timedelta(days=LONGEST_PAUSE)
+    first, last = today + timedelta(days=1), today + timedelta(days=MAX_PAUSE)
     try:
         day = date.fromisoformat(cell.strip())
     except ValueError:

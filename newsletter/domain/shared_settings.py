@@ -11,6 +11,8 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
+from newsletter.domain.formatting import first_names
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -47,6 +49,4 @@ def differences(planner: Mapping[str, str], own: Mapping[str, str]) -> list[str]
 
 def list_names(names: list[str]) -> str:
     """The names in one line, at most MAX_NAMED of them."""
-    more = len(names) - MAX_NAMED
-    shown = ", ".join(names[:MAX_NAMED])
-    return f"{shown} and {more} more" if more > 0 else shown
+    return first_names(names, MAX_NAMED)

@@ -235,7 +235,7 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def write_subscribers(subscribers: Iterable[Subscription]) -> str:
-    """Subscribers as a file that read_roster takes, safe to open in a spreadsheet."""
+    """Subscribers as a file that `read_subscribers` takes, safe to open in a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)

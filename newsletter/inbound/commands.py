@@ -18,7 +18,7 @@ from functools import cache
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.preferences import LONGEST_PAUSE
+from newsletter.domain.preferences import MAX_PAUSE
 from newsletter.domain.votes import Vote
 from newsletter.inbound.intents import COMMANDS, Intent, parse_intent
 from newsletter.inbound.normalize import plain, strip_pleasantries
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LONGEST = 400
 """Characters of a line: the longest titles on arXiv have 250."""
 MAX_VOTES = 40
-SHORTEST_TITLE = 8
+MIN_TITLE = 8
 SPACELESS = (("\u0e00", "\u0eff"), ("\u3040", "\u9fff"), ("\uac00", "\ud7a3"))
 """First and last character of scripts that may stand without a space beside digits and words."""
 ARXIV_ID = re.compile(
@@ -111,7 +111,7 @@ def _pause(line: str) -> Command | None:
         _number(span["spaced_number"] or span["number"])
         * _unit_days()[span["spaced_unit"] or span["unit"]]
     )
-    if not COMMANDS[Intent.PAUSE].fullmatch(f"{rest} ") or not 1 <= days <= LONGEST_PAUSE:
+    if not COMMANDS[Intent.PAUSE].fullmatch(f"{rest} ") or not 1 <= days <= MAX_PAUSE:
         return None
     return Command(Intent.PAUSE, days=days)
 
@@ -255,7 +255,7 @@ def _why(line: str) -> Command | None:
     if len(ids) == 1:
         return Command(Intent.WHY, paper=ids[0]) if _asks_why(_without_ids(text)) else None
     title = "" if ids else _title_after_why_not(text)
-    return Command(Intent.WHY, paper=title) if len(title) >= SHORTEST_TITLE else None
+    return Command(Intent.WHY, paper=title) if len(title) >= MIN_TITLE else None
 
 
 def _asks_why(text: str) -> bool:

@@ -29,7 +29,7 @@ MAX_LINE_LENGTH = 1000
 HEAD_LINES, TAIL_LINES = 60, 20
 """Lines of new text that are kept from its beginning and from its end."""
 MAX_TEXT = 8 * 1024
-FEWEST_HEADERS = 3
+MIN_HEADERS = 3
 MAX_WRAPPED = 3
 """Lines over which a mail program breaks an attribution."""
 
@@ -71,13 +71,13 @@ writes one of them, of confidential papers perhaps, hardly writes the other in t
 NAMED_FROM = re.compile(r"\d|<|@")
 MAX_NAME_WORDS = 10
 """Words of an attribution before its first digit or address."""
-SHORTEST_DENIAL = 3
+MIN_DENIAL = 3
 """Letters: shorter ones are days of the week, as in `ne 23. 9. 2025`."""
 DEVICE = re.compile(
     r"iphone|ipad|android|galaxy|outlook|yahoo|proton ?mail|blackberry|samsung|huawei|thunderbird"
     r"|smartphone|mobil|telefon"
 )
-LONGEST_DEVICE = 8
+MAX_DEVICE_WORDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _is_dated(line: str) -> bool:
 
 def _names_device(line: str) -> bool:
     """`Sent from my iPhone`"""
-    return len(line.split()) <= LONGEST_DEVICE and bool(DEVICE.search(plain(line)))
+    return len(line.split()) <= MAX_DEVICE_WORDS and bool(DEVICE.search(plain(line)))
 
 
 def _until_original(lines: list[str], our_addresses: Sequence[str]) -> list[str]:
@@ -237,14 +237,14 @@ def _is_header_block(lines: Sequence[str], our_addresses: Sequence[str]) -> bool
     two = [line for line in lines[:2] if LABELLED.match(line)]
     if len(two) == 2 and _mentions(" ".join(two), our_addresses):  # noqa: PLR2004
         return True
-    if len(labelled) < FEWEST_HEADERS or labelled[0] is not lines[0]:
+    if len(labelled) < MIN_HEADERS or labelled[0] is not lines[0]:
         return False
     joined = " ".join(labelled)
     whose = any(FROM.match(line) for line in labelled) or ADDRESS.search(joined)
     known = (
         whose
         or _mentions(joined, our_addresses)
-        or (len(labelled) > FEWEST_HEADERS and HOUR.search(joined))
+        or (len(labelled) > MIN_HEADERS and HOUR.search(joined))
     )
     return bool(known and DAY.search(joined))
 
@@ -284,7 +284,7 @@ def _is_written_by_reader(line: str) -> bool:
     """
     begins = plain(NAMED_FROM.split(line, maxsplit=1)[0])
     denials = DENIAL.findall(begins)
-    if len(begins.split()) > MAX_NAME_WORDS or any(len(one) >= SHORTEST_DENIAL for one in denials):
+    if len(begins.split()) > MAX_NAME_WORDS or any(len(one) >= MIN_DENIAL for one in denials):
         return True
     if parse_command(line):
         return True

@@ -75,8 +75,8 @@ GREETING = re.compile(
     r"|madame|hola|estimad[oa]s?|ola|prezad[oa]s?|carom?|ciao|gentile|buongiorno|salve|czesc"
     r"|szanown[iy]|dzien dobry|dobry den|vazen[iy]|здравствуите|уважаем\w+|добрыи день)\b"
 )
-LONGEST_GREETING = 6
-LONGEST_NAME = 4
+MAX_GREETING_WORDS = 6
+MAX_GREETED_WORDS = 4
 
 
 def is_pleasantry(line: str) -> bool:
@@ -89,14 +89,14 @@ def is_closing(sentence: str) -> bool:
     said = plain(sentence)
     begins = POLITE.match(said) or EAST.match(said)
     return is_pleasantry(sentence) or (
-        begins is not None and len(strip_pleasantries(sentence).split()) <= LONGEST_NAME
+        begins is not None and len(strip_pleasantries(sentence).split()) <= MAX_GREETED_WORDS
     )
 
 
 def _is_greeting(line: str) -> bool:
     """`Dear arXiv digest team,`"""
     said = plain(line)
-    short = len(said.split()) <= LONGEST_GREETING
+    short = len(said.split()) <= MAX_GREETING_WORDS
     return short and line.rstrip().endswith((",", "!", ":")) and bool(GREETING.match(said))
 
 

@@ -242,7 +242,7 @@ def _send(app: App, sent: SentAnswer, now: datetime) -> None:
         subject=subject,
         html=html,
         text=text,
-        letter_id=uuid4().hex,
+        mail_id=uuid4().hex,
         sender=app.sender,
         now=now,
         answering=True,

@@ -27,7 +27,7 @@ from newsletter.inbound.new_text import (
 )
 from newsletter.inbound.normalize import (
     GREETING,
-    LONGEST_NAME,
+    MAX_GREETED_WORDS,
     is_closing,
     is_pleasantry,
     plain,
@@ -238,7 +238,7 @@ def _subject_command(subject: str) -> Command | None:
 def _is_salutation(line: str) -> bool:
     """`Hello arXiv digest`, without a comma: few words, and none of a wish or against one."""
     said = plain(line)
-    if not GREETING.match(said) or len(said.split()) > LONGEST_NAME or _is_question(line):
+    if not GREETING.match(said) or len(said.split()) > MAX_GREETED_WORDS or _is_question(line):
         return False
     return not (
         DENIAL.search(said) or STEMS.search(said) or WEAK.search(said) or parse_intent(line)

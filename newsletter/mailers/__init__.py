@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import BatchEmail, Email
 
 
-class Verdict(StrEnum):
+class SendFailure(StrEnum):
     """What a failed attempt proves about the message."""
 
     UNSENT = "unsent"
@@ -48,13 +48,13 @@ class SendError(Exception):
 
     def __init__(
         self,
-        verdict: Verdict,
+        failure: SendFailure,
         reason: str,
         retry_after: float | None = None,
         diagnostic: str = "",
     ) -> None:
         super().__init__(reason)
-        self.verdict = verdict
+        self.failure = failure
         self.retry_after = retry_after
         self.diagnostic = diagnostic
 
@@ -63,7 +63,7 @@ class RejectedReadersError(SendError):
     """A batch was not accepted because of the readers at these positions."""
 
     def __init__(self, positions: frozenset[int], reason: str) -> None:
-        super().__init__(Verdict.REFUSED, reason)
+        super().__init__(SendFailure.REFUSED, reason)
         self.positions = positions
 
 
@@ -89,7 +89,7 @@ class OperatorOnlyMailer:
                 "other readers, set NEWSLETTER_PUBLIC_URL and NEWSLETTER_POSTAL_ADDRESS and take "
                 "NEWSLETTER_OPERATOR_ONLY away"
             )
-            raise SendError(Verdict.HALT, message)
+            raise SendError(SendFailure.HALT, message)
         kept = (one for one in email.headers if one[0] not in PAGE_HEADERS)
         leave = ("List-Unsubscribe", f"<mailto:{self._operator}?subject=unsubscribe>")
         headers = (*kept, leave) if "List-Id" in dict(email.headers) else tuple(kept)

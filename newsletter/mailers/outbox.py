@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter.errors import file_error
-from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.mailers import Mailer, SendError, SendFailure
 from newsletter.mailers.mime import to_bytes
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class OutboxMailer:
                 f"cannot write to the outbox {self.folder}: {file_error(error)}; "
                 "make the folder writable or set NEWSLETTER_OUTBOX_DIR"
             )
-            raise SendError(Verdict.HALT, message) from error
+            raise SendError(SendFailure.HALT, message) from error
         return name
 
     def _list(self, email: Email, target: Path) -> None:

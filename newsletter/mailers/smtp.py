@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.findings import CheckResult, fail, ok
-from newsletter.mailers import KeepsConnections, MailCheck, Mailer, SendError, Verdict
+from newsletter.mailers import KeepsConnections, MailCheck, Mailer, SendError, SendFailure
 from newsletter.mailers.mime import to_bytes
 from newsletter.mailers.smtp_connection import (
     PERMANENT,
@@ -85,7 +85,7 @@ class SmtpMailer:
         connection = self._begin(email)
         try:
             self._recipient(connection, email)
-            _ask(connection, "RSET", Verdict.HALT)
+            _ask(connection, "RSET", SendFailure.HALT)
         finally:
             quit_(connection)
         return self._server.where
@@ -117,7 +117,7 @@ class SmtpMailer:
         try:
             if kept.sock is not None:
                 kept.sock.settimeout(self._server.timeout)
-            _ask(kept, "RSET", Verdict.UNSENT)
+            _ask(kept, "RSET", SendFailure.UNSENT)
             self._sender(kept, email)
         except SendError:
             kept.close()
@@ -129,11 +129,11 @@ class SmtpMailer:
         connection.command_encoding = "utf-8" if utf8 else "ascii"
         sender = email.envelope_from or email.from_email
         try:
-            _ask(connection, f"MAIL FROM:<{sender}>{' SMTPUTF8' * utf8}", Verdict.HALT)
+            _ask(connection, f"MAIL FROM:<{sender}>{' SMTPUTF8' * utf8}", SendFailure.HALT)
         except SendError as error:
-            if error.verdict is not Verdict.HALT or not email.envelope_from:
+            if error.failure is not SendFailure.HALT or not email.envelope_from:
                 raise
-            raise SendError(Verdict.HALT, f"{error}; {NO_BOUNCE_ADDRESSES}") from None
+            raise SendError(SendFailure.HALT, f"{error}; {NO_BOUNCE_ADDRESSES}") from None
 
     def _recipient(self, connection: smtplib.SMTP, email: Email) -> None:
         local, _, domain = email.to_email.rpartition("@")
@@ -142,37 +142,39 @@ class SmtpMailer:
             to = f"{local}@{ascii_domain(domain)}"
         elif not connection.has_extn("smtputf8"):
             message = "the server does not support addresses in other scripts (SMTPUTF8)"
-            raise SendError(Verdict.REFUSED, message)
-        _ask(connection, f"RCPT TO:<{to}>", Verdict.REFUSED)
+            raise SendError(SendFailure.REFUSED, message)
+        _ask(connection, f"RCPT TO:<{to}>", SendFailure.REFUSED)
 
     def _transfer(self, connection: smtplib.SMTP, email: Email) -> str:
         """Recipient and message. Returns the server's answer to the message."""
         self._recipient(connection, email)
         content = _dot_stuffed(to_bytes(email, utf8=_needs_utf8(email)))
-        _ask(connection, "DATA", Verdict.REFUSED, START_INPUT)
+        _ask(connection, "DATA", SendFailure.REFUSED, START_INPUT)
         try:
             connection.send(content)
         except (smtplib.SMTPException, OSError) as error:
             # The final dot was not sent, so the server cannot have accepted the message.
-            raise SendError(Verdict.UNSENT, f"connection lost: {describe(error)}") from None
+            raise SendError(SendFailure.UNSENT, f"connection lost: {describe(error)}") from None
         try:
             if connection.sock is not None:
                 connection.sock.settimeout(self._answer_seconds)
             code, answer = connection.getreply()
         except (smtplib.SMTPException, OSError) as error:
             message = f"no answer to the message: {describe(error)}"
-            raise SendError(Verdict.UNKNOWN, message) from None
+            raise SendError(SendFailure.UNKNOWN, message) from None
         if code != OK:
-            raise _rejected(code, answer, Verdict.REFUSED)
+            raise _rejected(code, answer, SendFailure.REFUSED)
         return answer.decode(errors="replace")[:120]
 
 
-def _ask(connection: smtplib.SMTP, command: str, if_permanent: Verdict, expected: int = OK) -> None:
+def _ask(
+    connection: smtplib.SMTP, command: str, if_permanent: SendFailure, expected: int = OK
+) -> None:
     """Send a command that comes before the message: after any failure, nothing was sent."""
     try:
         code, answer = connection.docmd(command)
     except (smtplib.SMTPException, OSError) as error:
-        raise SendError(Verdict.UNSENT, f"connection lost: {describe(error)}") from None
+        raise SendError(SendFailure.UNSENT, f"connection lost: {describe(error)}") from None
     if code // 10 != expected // 10:
         raise _rejected(code, answer, if_permanent)
 
@@ -182,14 +184,14 @@ def _needs_utf8(email: Email) -> bool:
     return not email.to_email.rpartition("@")[0].isascii()
 
 
-def _rejected(code: int, answer: bytes, if_permanent: Verdict) -> SendError:
+def _rejected(code: int, answer: bytes, if_permanent: SendFailure) -> SendError:
     words = answer.decode(errors="replace")
     reason = f"the mail server answered {code}: {words[:300]}"
     if code == CLOSING:
-        return SendError(Verdict.THROTTLED, reason)
+        return SendError(SendFailure.THROTTLED, reason)
     if code < PERMANENT:
-        return SendError(Verdict.UNSENT, reason)
-    about_recipient = if_permanent is Verdict.REFUSED
+        return SendError(SendFailure.UNSENT, reason)
+    about_recipient = if_permanent is SendFailure.REFUSED
     diagnostic = f"smtp; {code} {words}" if about_recipient else ""
     return SendError(if_permanent, reason, diagnostic=diagnostic)
 

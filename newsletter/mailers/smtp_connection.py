@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.network import is_misread, tls_context
 from newsletter.settings import SettingsError
 
@@ -70,17 +70,17 @@ class SmtpServer:
                 f"the certificate of {self.where} is not valid: {error.verify_message}; "
                 "let SSL_CERT_FILE name the authority that signed it"
             )
-            raise SendError(Verdict.HALT, message) from None
+            raise SendError(SendFailure.HALT, message) from None
         except smtplib.SMTPNotSupportedError as error:
             message = f"{self.where} does not offer what is needed: {error}; mail is never sent "
-            raise SendError(Verdict.HALT, f"{message}unencrypted") from None
+            raise SendError(SendFailure.HALT, f"{message}unencrypted") from None
         except smtplib.SMTPAuthenticationError as error:
             raise _login_error(self.where, error) from None
         except (smtplib.SMTPException, OSError) as error:
             message = f"{self.where} cannot be reached: {describe(error)}"
             if hint := self._other_scheme(error):
-                raise SendError(Verdict.HALT, f"{message}; {hint}") from None
-            raise SendError(Verdict.UNSENT, message) from None
+                raise SendError(SendFailure.HALT, f"{message}; {hint}") from None
+            raise SendError(SendFailure.UNSENT, message) from None
 
     def _connect(self) -> smtplib.SMTP:
         if not self._implicit_tls and self._port == TLS_PORT and _speaks_tls(self._host, TLS_PORT):
@@ -187,9 +187,9 @@ def describe(error: Exception) -> str:
 
 def _login_error(where: str, error: smtplib.SMTPAuthenticationError) -> SendError:
     if error.smtp_code < PERMANENT:
-        return SendError(Verdict.UNSENT, f"{where} accepts no login now ({error.smtp_code})")
+        return SendError(SendFailure.UNSENT, f"{where} accepts no login now ({error.smtp_code})")
     message = f"{where} refused the login ({error.smtp_code}); check NEWSLETTER_SMTP_URL, {ENCODED}"
-    return SendError(Verdict.HALT, message)
+    return SendError(SendFailure.HALT, message)
 
 
 def _speaks_tls(host: str, port: int) -> bool:

@@ -37,7 +37,7 @@ from newsletter.domain.alerts import (
 from newsletter.domain.announcements import previous
 from newsletter.domain.send_times import first_due
 from newsletter.ingest.status import AnnouncementState, announcement_status
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.operations.alert_rules import HOUR, find_alerts
 from newsletter.rubrics.folder import faults_of, reread, why_missing, without_file
 from newsletter.store import Store, StoreError, alerts, audience, subscriptions
@@ -275,7 +275,7 @@ def _mail_new(app: App, now: datetime) -> None:
         _mail(app, grouped(ours), grouped(ended), now)
     except SendError as error:
         log.warning("alert mail failed: %s", error)
-        if error.verdict is not Verdict.UNKNOWN:
+        if error.failure is not SendFailure.UNKNOWN:
             with app.store.begin() as tx:
                 alerts.release_claim(tx, ids)
         return
@@ -302,7 +302,7 @@ def _record_outage(app: App, reason: str, now: datetime) -> None:
         _mail(app, grouped([opened]), (), now)
     except SendError as error:
         log.warning("alert mail failed: %s", error)
-        if error.verdict is Verdict.UNKNOWN:
+        if error.failure is SendFailure.UNKNOWN:
             outage.opened = replace(opened, not_before=now + DOUBTFUL_REST)
         return
     outage.opened = replace(opened, told_at=now, not_before=None)
@@ -323,7 +323,7 @@ def _mail(app: App, sections: Sequence[Section], ended: Sequence[Section], now: 
             subject=subject,
             html=html,
             text=text,
-            letter_id=uuid4().hex,
+            mail_id=uuid4().hex,
             sender=app.sender,
             now=now,
         )

@@ -34,18 +34,18 @@ class ReviewDecision(StrEnum):
 
 
 def answer_reply(
-    tx: Connection, letter_id: str, now: datetime, *, unsubscribe: bool
+    tx: Connection, mail_id: str, now: datetime, *, unsubscribe: bool
 ) -> ReviewDecision:
     """Close a reply, or treat it as an unsubscribe request.
 
     Nothing changes if an unsubscribe request has an unknown sender.
     """
-    found = operator_views.reply(tx, letter_id)
+    found = operator_views.reply(tx, mail_id)
     if found is None:
         return ReviewDecision.NOT_WAITING
     if unsubscribe and not found.subscription_id:
         return ReviewDecision.NOBODY
-    inbound.set_state(tx, letter_id, inbound.InboundState.DONE)
+    inbound.set_state(tx, mail_id, inbound.InboundState.DONE)
     if unsubscribe and found.subscription_id:
         subscriptions.leave(tx, found.subscription_id, "reply, by the operator", now)
         return ReviewDecision.UNSUBSCRIBED

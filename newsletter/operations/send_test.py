@@ -13,7 +13,7 @@ from newsletter.domain.addresses import canonical
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Format, Subscription
 from newsletter.errors import OperatorError
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.store import digests, suppressions
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def send(app: App, email: Email) -> str:
     try:
         app.mailer.send(email)
     except SendError as error:
-        sent = "may not have been sent" if error.verdict is Verdict.UNKNOWN else "was not sent"
+        sent = "may not have been sent" if error.failure is SendFailure.UNKNOWN else "was not sent"
         message = f"the test mail to {email.to_email} {sent}: {error}"
         raise OperatorError(message) from error
     return f"{email.subject}: sent to {email.to_email} by {app.settings.mailer_name}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter.domain.formatting import dollars, long_dates, plural, short_dates
+from newsletter.domain.formatting import dollars, first_names, long_dates, plural, short_dates
 from newsletter.domain.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
 from newsletter.domain.sample import AUTHOR, PRICED_AS, is_sample
 from newsletter.domain.sanitize import clean
@@ -133,9 +133,7 @@ def by_category(coverage: Coverage) -> str:
 
 
 def not_read(coverage: Coverage) -> str:
-    ids = ", ".join(clean(paper_id) for paper_id in coverage.unread[:MAX_NOT_READ])
-    more = len(coverage.unread) - MAX_NOT_READ
-    return f"{ids} and {more} more" if more > 0 else ids
+    return clean(first_names(coverage.unread, MAX_NOT_READ))
 
 
 def subject(digest: Digest, entries: Sequence[PaperEntry]) -> str:

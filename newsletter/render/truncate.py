@@ -37,7 +37,7 @@ LOOSE_END = re.compile(rf"(?:[\s,;:–—(-]+(?:{LOOSE}))+$")
 CLAUSE_END = re.compile(r"[,;.](?=\s)|\s(?=[–—(])")
 MIN_CLAUSES = 0.6
 """Share of the limit that whole clauses must fill, else the text is cut at a word."""
-LONGEST_ABBREVIATION = 12
+MAX_ABBREVIATION = 12
 """Characters, more than any has: searching whole sentences would take quadratic time."""
 MAX_BACKGROUND_SHARE = 0.25
 MANY = 1_000
@@ -48,7 +48,7 @@ def sentences(text: str) -> list[str]:
     found: list[str] = []
     start = 0
     for end in SENTENCE_END.finditer(text):
-        near = max(start, end.start() - LONGEST_ABBREVIATION)
+        near = max(start, end.start() - MAX_ABBREVIATION)
         if not ABBREVIATION.search(text, near, end.start()):
             found.append(text[start : end.start()])
             start = end.end()

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from newsletter.domain.formatting import short_date
+from newsletter.domain.formatting import first_names, short_date
 from newsletter.domain.sanitize import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from newsletter.domain.model import Coverage, Crosscheck, Unproven
 
 MAX_LISTED = 12
@@ -57,7 +55,7 @@ def _listed(check: Crosscheck) -> str:
         f"{clean(category)} {found:,} of {listed:,}"
         for category, (found, listed) in sorted(check.named.items())
     ]
-    return f"Checked against arXiv’s own list: {_shortened(counts)}." if counts else ""
+    return f"Checked against arXiv’s own list: {first_names(counts, MAX_LISTED)}." if counts else ""
 
 
 def _mismatches(check: Crosscheck) -> str:
@@ -76,7 +74,7 @@ def _completed_by(check: Crosscheck) -> list[str]:
     for category, method in sorted(check.whole.items()):
         categories.setdefault(method, []).append(clean(category))
     return [
-        f"{_shortened(names)}: {COMPLETED_BY_TEXTS[method]}."
+        f"{first_names(names, MAX_LISTED)}: {COMPLETED_BY_TEXTS[method]}."
         for method, names in categories.items()
         if method in COMPLETED_BY_TEXTS
     ]
@@ -84,14 +82,9 @@ def _completed_by(check: Crosscheck) -> list[str]:
 
 def _unproven(unread: Unproven) -> str:
     """Papers that may be missing because arXiv's list was not read."""
-    days = _shortened([short_date(day) for day in unread.dates])
-    categories = _shortened([clean(category) for category in unread.categories])
+    days = first_names([short_date(day) for day in unread.dates], MAX_LISTED)
+    categories = first_names([clean(category) for category in unread.categories], MAX_LISTED)
     return (
         f"arXiv’s own list of {days} was not read in {categories}: a paper submitted before "
         f"{short_date(unread.before)} and first listed there then is not here."
     )
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = len(names) - MAX_LISTED
-    return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -136,7 +136,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 SUFFIX = "~replay"
-LONGEST_SLUG = 64
+MAX_SLUG = 64
 
 
 class StoredDay(NamedTuple):
@@ -225,7 +225,7 @@ def rescore(
 
     Budget and returned usage are for this call only.
     """
-    replay_rubric = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
+    replay_rubric = replace(rubric, slug=rubric.slug[: MAX_SLUG - len(SUFFIX)] + SUFFIX)
     to_read = triage(rubric, day.papers).to_read
     likeliest = sort_by_likelihood(store, scorer, rubric, day.date, to_read)
     with store.read() as tx:

@@ -9,7 +9,7 @@ arXiv asks for at most one request in three seconds (info.arxiv.org/help/api/tou
 All are Unix times and units per second. Without a limit there is no row until a provider complains.
 
 The caller passes the time. A machine whose clock is behind waits longer and never starts too much,
-because `due` only grows by what was granted. A `due` further ahead than LONGEST_LEAD comes from a
+because `due` only grows by what was granted. A `due` further ahead than MAX_LEAD comes from a
 clock that was set back, and is ignored.
 """
 
@@ -58,8 +58,8 @@ _: type[RequestQueue] = SharedRequestQueue
 
 BURST_SECONDS = 0.1
 """Burst after an idle time: the worst second hardly exceeds the limit."""
-LONGEST_PAUSE = 300.0
-LONGEST_LEAD = 300.0
+MAX_PAUSE = 300.0
+MAX_LEAD = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,17 @@ class _Row:
 
     def rate(self, per_second: float | None, now: float) -> float | None:
         """The slower of the operator's and the provider's; None where neither sets one."""
-        slowed = self.slow_rate if now < self.slow_until <= now + LONGEST_PAUSE else None
+        slowed = self.slow_rate if now < self.slow_until <= now + MAX_PAUSE else None
         return min((rate for rate in (per_second, slowed) if rate), default=None)
 
     def pause_left(self, now: float) -> float:
         left = self.not_before - now
         # No pause is longer, unless the clock was put back; a millisecond is none.
-        return left if 0.001 < left <= LONGEST_PAUSE * 1.1 else 0.0  # noqa: PLR2004
+        return left if 0.001 < left <= MAX_PAUSE * 1.1 else 0.0  # noqa: PLR2004
 
-    def start(self, now: float, longest: float = LONGEST_LEAD) -> float:
+    def start(self, now: float, longest: float = MAX_LEAD) -> float:
         """When the next start is due: now or later."""
-        return max(self.due, now) if self.due <= now + max(longest, LONGEST_LEAD) else now
+        return max(self.due, now) if self.due <= now + max(longest, MAX_LEAD) else now
 
 
 def acquire(tx: Connection, name: str, now: datetime, per_second: float | None, wanted: int) -> int:
@@ -148,14 +148,14 @@ def pause(tx: Connection, name: str, now: datetime, seconds: float) -> None:
     """The provider answered "too many requests": nothing starts for so long."""
     second = now.timestamp()
     row = _locked(tx, name, make=True) or _Row()
-    until = second + max(min(seconds, LONGEST_PAUSE), row.pause_left(second))
+    until = second + max(min(seconds, MAX_PAUSE), row.pause_left(second))
     _write(tx, name, not_before=until, due=max(row.start(second), until))
 
 
 def apply_provider_limit(tx: Connection, name: str, now: datetime, left: RateLimitStatus) -> None:
     """Slow down to the remaining quota that the provider reports, where it is low."""
     second = now.timestamp()
-    until = min(left.reset, second + LONGEST_PAUSE)
+    until = min(left.reset, second + MAX_PAUSE)
     if left.is_low and until > second:
         _locked(tx, name, make=True)
         _write(tx, name, slow_rate=max(left.remaining, 1.0) / (until - second), slow_until=until)

@@ -27,7 +27,7 @@ BETWEEN_MAILS = timedelta(hours=1)
 """Prevents flooding a stranger's mailbox through the form."""
 BACK_OFF = 4
 """Each further mail to an address waits so many times as long as the one before."""
-LONGEST_WAIT = timedelta(days=30)
+MAX_WAIT = timedelta(days=30)
 MAILS_AN_HOUR = 1000
 """To all addresses: the last bound, where many networks ask. People are told when it is reached."""
 VALID = timedelta(days=7)
@@ -56,7 +56,7 @@ def wait_after(mails: int) -> timedelta:
     if not mails:
         return timedelta()
     times: int = BACK_OFF ** min(mails - 1, 9)
-    return min(BETWEEN_MAILS * times, LONGEST_WAIT)
+    return min(BETWEEN_MAILS * times, MAX_WAIT)
 
 
 def is_full(tx: Connection, now: datetime, most: int = MAILS_AN_HOUR) -> bool:
@@ -101,7 +101,7 @@ def mark_not_sent(tx: Connection, email: str, now: datetime) -> None:
     """The mail did not leave: the address may ask again at once."""
     mine = signup.c.email_hash == fingerprint(email)
     fewer = case((signup.c.mails > 0, signup.c.mails - 1), else_=0)
-    tx.execute(update(signup).where(mine).values(mails=fewer, mailed_at=now - LONGEST_WAIT))
+    tx.execute(update(signup).where(mine).values(mails=fewer, mailed_at=now - MAX_WAIT))
 
 
 def pending_request(tx: Connection, email: str, rubric: str = "") -> SignupRequest | None:

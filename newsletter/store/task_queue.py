@@ -49,7 +49,7 @@ HELD, OPEN = "PENDING", ("ENQUEUED", "PENDING")
 WORKER = "worker"
 SHOWN_FOR = timedelta(days=1)
 """How long a silent worker that holds nothing is shown."""
-LONGEST_CALL = timedelta(minutes=15)
+MAX_CALL = timedelta(minutes=15)
 
 
 def read_queue(tx: Connection, now: datetime) -> QueueState:
@@ -124,7 +124,7 @@ def _progress(tx: Connection, since: datetime) -> bool:
             workflow.c.name == TASK, workflow.c.updated_at >= int(since.timestamp() * 1000)
         ),
         exists().where(
-            call.c.started_at >= since - LONGEST_CALL,
+            call.c.started_at >= since - MAX_CALL,
             or_(call.c.started_at >= since, call.c.ended_at >= since),
         ),
         exists().where(call.c.state == CallState.INTENT, call.c.batch_id.is_not(None)),

@@ -14,7 +14,7 @@ from newsletter.delivery.message import notification
 from newsletter.domain.links import RubricVersion
 from newsletter.domain.reader_rubrics import Confirmation, ReaderRubricVersion, VersionState
 from newsletter.domain.send_times import zone_of
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.rubrics.changes import changes, description
 from newsletter.rubrics.file import RubricError, parse
 from newsletter.rubrics.form import RubricForm, form_of_text, markdown
@@ -97,7 +97,7 @@ def mail_link(site: Site, writer: Writer, slug: str) -> Response:
         site.app.mailer.send(_mail(site, writer, slug, proposal))
     except SendError as error:
         log.warning("the link that confirms a rubric was not sent: %s", error)
-        unknown = error.verdict is Verdict.UNKNOWN
+        unknown = error.failure is SendFailure.UNKNOWN
         if not unknown and _newest(versions) is VersionState.DRAFT:
             with site.app.store.begin() as tx:
                 reader_rubrics.withdraw(tx, slug, proposal.version)
@@ -164,7 +164,7 @@ def _mail(site: Site, writer: Writer, slug: str, proposal: Proposal) -> Email:
         subject=subject,
         html=html,
         text=text,
-        letter_id=uuid4().hex,
+        mail_id=uuid4().hex,
         sender=app.sender,
         now=app.clock(),
     )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Digest, Paper, Rubric
 
 ATOM = "http://www.w3.org/2005/Atom"
-LONGEST_TITLE = 200
-LONGEST_ABSTRACT = 4_000
+MAX_TITLE = 200
+MAX_ABSTRACT = 4_000
 
 
 def feed(
@@ -35,7 +35,7 @@ def feed(
     root = Element("feed", xmlns=ATOM)
     root.set("xml:lang", "en")
     _add(root, "id", home)
-    _add(root, "title", one_line(rubric.title, LONGEST_TITLE))
+    _add(root, "title", one_line(rubric.title, MAX_TITLE))
     # RFC 4287 requires `updated`; a feed without entries has the epoch.
     newest = max(stored_at.values(), default=None)
     _add(root, "updated", _stamp(newest))
@@ -63,10 +63,10 @@ def reading_list_feed(
     for paper, at in papers:
         entry = SubElement(root, "entry")
         _add(entry, "id", paper.abs_url)
-        _add(entry, "title", one_line(paper.title, LONGEST_TITLE))
+        _add(entry, "title", one_line(paper.title, MAX_TITLE))
         _add(entry, "updated", _stamp(at))
         SubElement(entry, "link", rel="alternate", href=paper.abs_url, type="text/html")
-        _add(entry, "summary", one_line(paper.abstract, LONGEST_ABSTRACT))
+        _add(entry, "summary", one_line(paper.abstract, MAX_ABSTRACT))
     body: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
     return body
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from newsletter.render.paper_view import PaperEntry
     from newsletter.store.search import SearchHit
 
-LONGEST_ABSTRACT = 20_000
-LONGEST_RAW_TITLE = 4 * MAX_TITLE
+MAX_ABSTRACT = 20_000
+MAX_RAW_TITLE = 4 * MAX_TITLE
 MAX_AUTHORS = 1_000
 MAX_REASON = 200
 TOP_PAPERS = 10
@@ -132,7 +132,7 @@ def paper_card(paper: Paper) -> PaperCard:
 
 
 def _title(paper: Paper) -> Markup:
-    return with_formulas(paper.title[:LONGEST_RAW_TITLE] or "Untitled")
+    return with_formulas(paper.title[:MAX_RAW_TITLE] or "Untitled")
 
 
 def _authors(paper: Paper) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ def _authors(paper: Paper) -> tuple[str, ...]:
 
 
 def _abstract(paper: Paper) -> Markup:
-    return with_formulas(paper.abstract[:LONGEST_ABSTRACT])
+    return with_formulas(paper.abstract[:MAX_ABSTRACT])
 
 
 def issue_row(digest: Digest, url: str) -> IssueRow:
@@ -206,7 +206,7 @@ def search_result(found: SearchHit, rubric: Rubric, url: str, query: SearchQuery
     """The template values of a search result, with the words that were searched for marked."""
     words = [*query.terms, *query.authors]
     return {
-        "title": with_formulas(found.title[:LONGEST_RAW_TITLE], query.terms),
+        "title": with_formulas(found.title[:MAX_RAW_TITLE], query.terms),
         "url": f"{url}#{'p' if found.number > 0 else 'm'}{abs(found.number)}",
         "paper_id": found.paper_id,
         "date": found.date,

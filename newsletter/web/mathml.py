@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from xml.etree.ElementTree import Element
 
-LONGEST_FORMULA = 2_000
+MAX_FORMULA = 2_000
 TAGS = re.compile(
     "math|mrow|mi|mn|mo|mtext|mspace|msup|msub|msubsup|mfrac|msqrt|mroot|mover|munder|munderover|"
     "mtable|mtr|mtd|mstyle|mpadded|mphantom|menclose|mfenced|mmultiscripts|mprescripts|none"
@@ -75,7 +75,7 @@ def _formula(body: str) -> str:
     """MathML, or the empty string if the formula cannot be converted completely."""
     from latex2mathml.converter import convert_to_element
 
-    if len(body) > LONGEST_FORMULA:
+    if len(body) > MAX_FORMULA:
         return ""
     try:
         return _serialize(convert_to_element(body.strip()))

@@ -17,7 +17,7 @@ from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import READING, WEEKDAYS, WEEKLY, Format, SubscriberState
 from newsletter.domain.preferences import (
     DAY_NAMES,
-    LONGEST_PAUSE,
+    MAX_PAUSE,
     days_in_words,
     parse_clock,
     parse_format,
@@ -245,7 +245,7 @@ def _pause_section(site: Site, reader: Reader, result: FormResult) -> dict[str, 
         "chosen": result.fields.get("for", "7"),
         "typed": result.fields.get("until", ""),
         "first": today + timedelta(days=1),
-        "last": today + timedelta(days=LONGEST_PAUSE),
+        "last": today + timedelta(days=MAX_PAUSE),
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain import announcements
 from newsletter.domain.categories import category_fault
-from newsletter.domain.formatting import dollars, plural
+from newsletter.domain.formatting import dollars, first_names, plural
 from newsletter.domain.links import Purpose
 from newsletter.domain.reader_rubrics import trial_account
 from newsletter.domain.rubric_draft import MAX_SENTENCE, representatives, rubric_markdown
@@ -219,26 +219,21 @@ def _left_out(library: Library) -> list[str]:
 
 def _not_found(liked: liked_papers.LikedPapers) -> list[str]:
     notes = []
+    not_asked = first_names(liked.not_asked, MAX_NAMED)
     if liked.withdrawn:
-        notes.append(f"Withdrawn by the authors, so left out: {_named(liked.withdrawn)}.")
-    if liked.unknown:
-        notes.append(f"arXiv has no paper {_named(liked.unknown)}.")
-    if liked.not_asked and liked.problem:
         notes.append(
-            f"arXiv could not be asked just now, so these were left out: {_named(liked.not_asked)}."
+            f"Withdrawn by the authors, so left out: {first_names(liked.withdrawn, MAX_NAMED)}."
         )
+    if liked.unknown:
+        notes.append(f"arXiv has no paper {first_names(liked.unknown, MAX_NAMED)}.")
+    if liked.not_asked and liked.problem:
+        notes.append(f"arXiv could not be asked just now, so these were left out: {not_asked}.")
     elif liked.not_asked:
         notes.append(
             f"At most {MAX_LOOKUPS} papers a day are looked up at arXiv for a reader. These were "
-            f"left out: {_named(liked.not_asked)}. A BibTeX or RIS file with titles has no such "
-            "limit."
+            f"left out: {not_asked}. A BibTeX or RIS file with titles has no such limit."
         )
     return notes
-
-
-def _named(ids: Sequence[str]) -> str:
-    more = len(ids) - MAX_NAMED
-    return ", ".join(ids[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _drafted(site: Site, writer: Writer, started: Started, *, by_model: bool) -> Response:

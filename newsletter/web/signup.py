@@ -12,11 +12,11 @@ from uuid import uuid4
 
 from starlette.background import BackgroundTask
 
-from newsletter.delivery.confirmation import invitation
+from newsletter.delivery.confirmation import confirmation_mail
 from newsletter.domain.links import Purpose
 from newsletter.domain.mail import READING, SubscriberState, Subscription
 from newsletter.domain.preferences import parse_address
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.store import incidents, signups, subscribers, subscriptions, suppressions
 from newsletter.store.incidents import IncidentKind
 from newsletter.web.forms import first
@@ -121,7 +121,7 @@ def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
         read = subscriptions.of_address(tx, email) if wanted else []
     if wanted is None:
         return
-    mail = invitation(
+    mail = confirmation_mail(
         site.app.renderer,
         site.app.links,
         site.app.sender,
@@ -134,7 +134,7 @@ def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
         site.app.mailer.send(mail)
     except SendError as error:
         _record_incident(site, "the mailer", f"A mail to confirm with was not sent: {error}")
-        if error.verdict is not Verdict.UNKNOWN:
+        if error.failure is not SendFailure.UNKNOWN:
             with site.app.store.begin() as tx:
                 signups.mark_not_sent(tx, email, now)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.votes import VOTE_NAMES
 from newsletter.render.paper_view import MAX_TITLE
-from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import one_line
 from newsletter.store import subscriptions, votes
 from newsletter.web.forms import first, place_after
@@ -94,7 +93,7 @@ def _page(site: Site, voter: Voter, message: str = "", at: int = 0) -> Response:
         {
             "key": f"{one.subscription_id} {one.paper_id}",
             "paper_id": one.paper_id,
-            "title": to_unicode(one_line(one.title, MAX_TITLE)) or "Untitled",
+            "title": one_line(one.title, MAX_TITLE) or "Untitled",
             "vote": VOTE_NAMES[one.vote],
             "rubric": site.title_of(one.rubric),
             "day": one.at.date(),

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.send_times import due_at
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.store import Store, StoreError, claims
 from tests.fakes.mail import DeliveryScenario, FakeMailer
 
@@ -73,7 +73,7 @@ def test_23_a_clock_set_back_neither_loops_nor_loses_who_waits_for_another_try(
     def fail_once(email: Email) -> None:
         if email.to_email == "reader1@example.org" and scenario.clock.at >= start:
             scenario.clock.at -= timedelta(hours=2)
-            raise SendError(Verdict.UNSENT, "refused")
+            raise SendError(SendFailure.UNSENT, "refused")
 
     start = scenario.clock.at
     mailer = FakeMailer(before=fail_once)

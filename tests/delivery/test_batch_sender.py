@@ -21,7 +21,7 @@ from newsletter.domain.tasks import Task, TaskKind
 from newsletter.inbound.processor import process_new, store_mail
 from newsletter.inbound.sendgrid_webhooks import read_events
 from newsletter.jobs import tasks
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.mailers.sendgrid.batch import SendGridBatches
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.render import Renderer
@@ -557,7 +557,7 @@ def test_04_a_provider_that_comes_back_within_a_minute_ends_no_run(
     class Away(SmallGroups):
         def post(self, request: dict[str, Any]) -> str:
             if scenario.clock.now() < back:
-                raise SendError(Verdict.UNSENT, "connection refused")
+                raise SendError(SendFailure.UNSENT, "connection refused")
             return super().post(request)
 
     sender = Away(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))

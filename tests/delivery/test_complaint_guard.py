@@ -15,7 +15,7 @@ from newsletter.domain.addresses import fingerprint
 from newsletter.domain.alerts import Thresholds
 from newsletter.domain.bounce_codes import first_mails_left, too_many_gone
 from newsletter.domain.mail import DeliveryState, EventKind
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.store import Store, events, first_mails, inbound
 from newsletter.store.events import Event
@@ -124,7 +124,7 @@ def no_such_user(mail: Email, every: int = 10) -> None:
     number = int(mail.to_email.removeprefix("reader").partition("@")[0])
     if number % every == 0:
         said = "smtp; 550 5.1.1 no such user"
-        raise SendError(Verdict.REFUSED, said, diagnostic=said)
+        raise SendError(SendFailure.REFUSED, said, diagnostic=said)
 
 
 def test_a_run_stops_itself_at_an_old_list_and_goes_on_when_it_is_allowed(store: Store):

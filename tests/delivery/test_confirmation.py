@@ -9,12 +9,12 @@ import pytest
 
 from newsletter.delivery.confirmation import (
     IMPORTED_AN_HOUR,
-    InvitedCount,
-    invitation,
-    invite_pending,
+    SentConfirmations,
+    confirmation_mail,
+    send_confirmations,
 )
 from newsletter.domain.mail import SubscriberState
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.store import signups
 from tests.fakes.installation import Installation
 from tests.fakes.pages import NOW, Mailbox, application, reader
@@ -99,33 +99,35 @@ def waiting(store, number):
     return [person.email for person in people]
 
 
-def invited(app, emails, now=NOW) -> InvitedCount:
-    def invite(pending):
-        return invitation(app.renderer, app.links, app.sender, pending[0], ["Cold stars"], now)
+def sent_confirmations(app, emails, now=NOW) -> SentConfirmations:
+    def build(pending):
+        return confirmation_mail(
+            app.renderer, app.links, app.sender, pending[0], ["Cold stars"], now
+        )
 
-    return invite_pending(app.store, app.mailer, emails, invite, now)
+    return send_confirmations(app.store, app.mailer, emails, build, now)
 
 
 def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
     mailbox = Mailbox()
     work, emails = application(store, mailbox), waiting(store, IMPORTED_AN_HOUR + 5)
-    first = invited(work, emails)
+    first = sent_confirmations(work, emails)
     assert (first.sent, "this hour" in first.trouble) == (IMPORTED_AN_HOUR, True)
     with store.begin() as tx:
         assert signups.request(tx, "web@example.org", "stars", NOW)
-    assert invited(work, emails, NOW + timedelta(hours=2)) == InvitedCount(5)
+    assert sent_confirmations(work, emails, NOW + timedelta(hours=2)) == SentConfirmations(5)
     assert len({mail.to_email for mail in mailbox.mails}) == IMPORTED_AN_HOUR + 5
 
 
 @pytest.mark.parametrize(
-    ("verdict", "later"), [(Verdict.HALT, 2), (Verdict.UNSENT, 2), (Verdict.UNKNOWN, 0)]
+    ("failure", "later"), [(SendFailure.HALT, 2), (SendFailure.UNSENT, 2), (SendFailure.UNKNOWN, 0)]
 )
-def test_what_may_have_left_is_never_sent_again(store, verdict, later):
-    mailbox = Mailbox(fault=SendError(verdict, "no answer"))
+def test_what_may_have_left_is_never_sent_again(store, failure, later):
+    mailbox = Mailbox(fault=SendError(failure, "no answer"))
     work, emails = application(store, mailbox), waiting(store, 2)
-    assert invited(work, emails).sent == 0
+    assert sent_confirmations(work, emails).sent == 0
     mailbox.fault = None
-    assert invited(work, emails).sent == later
+    assert sent_confirmations(work, emails).sent == later
 
 
 def test_nobody_else_is_asked(store):
@@ -136,5 +138,5 @@ def test_nobody_else_is_asked(store):
         if state is not SubscriberState.PENDING
     ]
     app = application(store, mailbox)
-    assert invited(app, [*emails, "no@example.org"]) == InvitedCount()
+    assert sent_confirmations(app, [*emails, "no@example.org"]) == SentConfirmations()
     assert mailbox.mails == []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.delivery import identity
-from newsletter.delivery.message import clean_name, notification, one_line
+from newsletter.delivery.message import clean_name, header_line, notification
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Sender
 from newsletter.mailers.mime import to_bytes
@@ -90,7 +90,7 @@ def test_21_nothing_from_outside_adds_a_header_or_a_recipient(text: str):
 
 @given(st.text())
 def test_21_one_line_is_one_line(text: str):
-    line = one_line(text, 50)
+    line = header_line(text, 50)
     assert len(line.splitlines()) <= 1
     assert len(line) <= 50
     assert line == line.strip()
@@ -135,7 +135,7 @@ def test_a_letter_is_no_list_mail():
         subject="Please confirm",
         html="<p>x</p>",
         text="x",
-        letter_id="c" * 32,
+        mail_id="c" * 32,
         sender=SENDER,
         now=START,
         answering=True,

@@ -14,7 +14,7 @@ from sqlalchemy import event, select
 
 from newsletter.delivery.sender import SendLimits, Tally
 from newsletter.domain.mail import Delivery, DeliveryState, SubscriberState
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.process import is_dead
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers, subscriptions
@@ -35,12 +35,12 @@ def sendgrid(fake: FakeSendGrid, timeout: float = 5.0) -> SendGridMailer:
     return SendGridMailer(given, timeout=timeout)
 
 
-def failing(verdict: Verdict, times: int = 10**9, wait: float | None = None) -> FakeMailer:
+def failing(failure: SendFailure, times: int = 10**9, wait: float | None = None) -> FakeMailer:
     left = iter(range(times))
 
     def fail(_email: Email) -> None:
         if next(left, None) is not None:
-            raise SendError(verdict, "as told", wait)
+            raise SendError(failure, "as told", wait)
 
     return FakeMailer(before=fail)
 
@@ -150,7 +150,7 @@ def test_03_an_ambiguous_answer_is_never_sent_again(scenario: DeliveryScenario, 
 def test_04_what_is_provably_unsent_is_tried_again_later(scenario: DeliveryScenario):
     scenario.add_readers(1)
     scenario.make_digest()
-    mailer = failing(Verdict.UNSENT, times=3)
+    mailer = failing(SendFailure.UNSENT, times=3)
 
     assert scenario.send(mailer) == Tally(accepted=1)
 
@@ -164,7 +164,7 @@ def test_04_a_row_that_never_gets_through_waits_for_the_next_run(scenario: Deliv
     scenario.add_readers(2)
     scenario.make_digest()
 
-    tally = scenario.send(failing(Verdict.UNSENT), limits=SendLimits(threads=1))
+    tally = scenario.send(failing(SendFailure.UNSENT), limits=SendLimits(threads=1))
 
     assert tally.pending == 2
     assert round(sum(scenario.clock.naps)) == 2 + 4 + 8 + 16 + 32
@@ -175,7 +175,7 @@ def test_04_when_nothing_can_be_reached_the_run_stops_early(scenario: DeliverySc
     scenario.add_readers(40)
     scenario.make_digest()
     tries = []
-    mailer = failing(Verdict.UNSENT)
+    mailer = failing(SendFailure.UNSENT)
     fail = mailer.before
     mailer.before = lambda email: (tries.append(email), fail(email))[1]
 
@@ -188,10 +188,10 @@ def test_04_when_nothing_can_be_reached_the_run_stops_early(scenario: DeliverySc
 
 
 @pytest.mark.parametrize("people", [1, 9, 40])
-@pytest.mark.parametrize("verdict", [Verdict.UNSENT, Verdict.THROTTLED])
+@pytest.mark.parametrize("failure", [SendFailure.UNSENT, SendFailure.THROTTLED])
 @pytest.mark.parametrize("seconds", [5, 55])
 def test_04_a_mail_server_that_is_started_anew_does_not_end_the_run(
-    scenario: DeliveryScenario, people: int, verdict: Verdict, seconds: int
+    scenario: DeliveryScenario, people: int, failure: SendFailure, seconds: int
 ):
     """Before, ten refused connections did: with 40 readers that was in the same second."""
     scenario.add_readers(people)
@@ -200,7 +200,7 @@ def test_04_a_mail_server_that_is_started_anew_does_not_end_the_run(
 
     def refuse(_email: Email) -> None:
         if scenario.clock.now() < back:
-            raise SendError(verdict, "connection refused")
+            raise SendError(failure, "connection refused")
 
     mailer = FakeMailer(before=refuse)
 
@@ -256,7 +256,7 @@ def test_05_too_many_requests_pauses_everyone_and_is_no_failure(
 def test_05_endless_throttling_ends_the_run_without_a_hot_loop(scenario: DeliveryScenario):
     scenario.add_readers(3)
     scenario.make_digest()
-    mailer = failing(Verdict.THROTTLED, wait=0.0)
+    mailer = failing(SendFailure.THROTTLED, wait=0.0)
 
     tally = scenario.send(mailer, limits=SendLimits(threads=1))
 
@@ -509,7 +509,7 @@ def test_an_answer_after_the_lease_is_still_proof(scenario: DeliveryScenario):
 def test_03_the_operator_resolves_what_is_in_doubt(scenario: DeliveryScenario):
     scenario.add_readers(2)
     scenario.make_digest()
-    scenario.send(failing(Verdict.UNKNOWN), limits=SendLimits(threads=1))
+    scenario.send(failing(SendFailure.UNKNOWN), limits=SendLimits(threads=1))
     now = scenario.clock.now()
     with scenario.store.begin() as tx:
         first, second = sorted(claims.unknown_deliveries(tx), key=lambda doubt: doubt.email)
@@ -563,7 +563,7 @@ def test_the_content_of_a_second_try_is_that_of_the_first(scenario: DeliveryScen
     def note(_email: Email) -> None:
         hashes.append(scenario.rows()[0].content_hash)
         if len(hashes) < 3:
-            raise SendError(Verdict.UNSENT, "as told")
+            raise SendError(SendFailure.UNSENT, "as told")
 
     scenario.send(FakeMailer(before=note))
     assert hashes[0] is None

@@ -312,10 +312,10 @@ def test_18_alignment(dkim: str, spf: str, envelope_from: str, expected: bool): 
 
 
 def test_an_answer_that_cannot_be_sent_undoes_nothing(app: App, person: Subscription):
-    from newsletter.mailers import SendError, Verdict
+    from newsletter.mailers import SendError, SendFailure
 
     def refuse(_email: object) -> None:
-        raise SendError(Verdict.UNSENT, "no")
+        raise SendError(SendFailure.UNSENT, "no")
 
     broken = replace(app, mailer=FakeMailer(before=refuse))
     assert receive(broken, "unsubscribe", LINKS.reply_address(person.id)) == 0

@@ -25,7 +25,7 @@ from newsletter.inbound.sendgrid_webhooks import (
     receive_mail,
     verify,
 )
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.store import events, subscribers, subscriptions, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import (
@@ -362,7 +362,7 @@ def test_03_an_event_proves_what_an_answer_did_not(scenario: DeliveryScenario):
     scenario.make_digest()
 
     def fall_silent(_email: object) -> None:
-        raise SendError(Verdict.UNKNOWN, "no answer")
+        raise SendError(SendFailure.UNKNOWN, "no answer")
 
     assert scenario.send(FakeMailer(before=fall_silent)) == Tally(unknown=2)
     [first, second] = scenario.rows()

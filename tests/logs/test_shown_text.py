@@ -126,7 +126,7 @@ def test_no_letter_shows_it():
         subject=subject + HOSTILE,
         html=html,
         text=text,
-        letter_id="1",
+        mail_id="1",
         sender=Sender("digest@example.org", HOSTILE),
         now=NOW,
     )

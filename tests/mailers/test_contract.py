@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.mailers import MAILERS, SendError, Verdict
+from newsletter.mailers import MAILERS, SendError, SendFailure
 from tests.fakes.mail import email, outbox_settings, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, refusal
 from tests.fakes.smtp import FakeSmtp
@@ -95,6 +95,6 @@ def test_what_makes_all_mail_impossible_halts_and_is_said(under_test: tuple[str,
     with pytest.raises(SendError) as caught:
         mailer.send(email())
 
-    assert caught.value.verdict is Verdict.HALT
+    assert caught.value.failure is SendFailure.HALT
     assert len(str(caught.value).splitlines()) == 1
     assert taken() == 0

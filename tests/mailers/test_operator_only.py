@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter import bootstrap
-from newsletter.mailers import OperatorOnlyMailer, SendError, Verdict, name_of
+from newsletter.mailers import OperatorOnlyMailer, SendError, SendFailure, name_of
 from tests.fakes.mail import email, outbox_settings
 from tests.fakes.pages import Mailbox
 
@@ -27,7 +27,7 @@ def box() -> Mailbox:
 def test_another_address_stops_the_run(box: Mailbox, address: str) -> None:
     with pytest.raises(SendError, match="NEWSLETTER_PUBLIC_URL") as refused:
         OperatorOnlyMailer(box, OPERATOR).send(replace(email(), to_email=address))
-    assert refused.value.verdict is Verdict.HALT
+    assert refused.value.failure is SendFailure.HALT
     assert not box.mails
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.mailers.outbox import OutboxMailer, file_name
 from tests.fakes.mail import START, email, outbox_settings, reader, settings
 
@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_written_stops_the_run_by_name(tmp_path: Path):
     with pytest.raises(SendError, match="NEWSLETTER_OUTBOX_DIR") as caught:
         OutboxMailer(settings(outbox_dir=blocked / "outbox")).send(email())
 
-    assert caught.value.verdict is Verdict.HALT
+    assert caught.value.failure is SendFailure.HALT
     assert str(blocked) in str(caught.value)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.mailers.sendgrid.mailer import SendGridMailer, payload
 from tests.fakes.mail import LINKS, email, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
@@ -84,51 +84,51 @@ def test_24_a_test_mail_leaves_no_trail():
 
 
 @pytest.mark.parametrize(
-    ("fault", "verdict"),
+    ("fault", "failure"),
     [
-        (Fault(200, {}), Verdict.HALT),
-        (Fault(201), Verdict.HALT),
-        (Fault(204), Verdict.HALT),
-        (Fault(301, headers={"Location": "/x"}), Verdict.HALT),
-        (Fault(302, headers={"Location": "/x"}), Verdict.HALT),
-        (Fault(307, headers={"Location": "/x"}), Verdict.HALT),
-        (refusal(400, "no", "personalizations.0.to.0.email"), Verdict.REFUSED),
-        (refusal(400, "duplicate", "personalizations"), Verdict.REFUSED),
-        (refusal(400, "no", "personalizations.0.custom_args"), Verdict.HALT),
-        (refusal(400, "no", "from.email"), Verdict.HALT),
-        (refusal(400, "no", "content"), Verdict.HALT),
-        (refusal(400, "no", "asm"), Verdict.HALT),
-        (refusal(400, "no", None), Verdict.HALT),
-        (Fault(400, b"<html>"), Verdict.HALT),
-        (Fault(400, {"errors": "no"}), Verdict.HALT),
-        (Fault(400, {"errors": []}), Verdict.HALT),
-        (Fault(400, []), Verdict.HALT),
-        (refusal(401, "Maximum credits exceeded"), Verdict.HALT),
-        (refusal(403, "from address", "from"), Verdict.HALT),
-        (Fault(404), Verdict.HALT),
-        (Fault(405), Verdict.HALT),
-        (Fault(408), Verdict.UNKNOWN),
-        (Fault(413), Verdict.HALT),
-        (Fault(415), Verdict.HALT),
-        (Fault(422), Verdict.HALT),
-        (refusal(429, "too many"), Verdict.THROTTLED),
-        (Fault(500), Verdict.UNKNOWN),
-        (Fault(502, b"bad gateway"), Verdict.UNKNOWN),
-        (Fault(503), Verdict.UNKNOWN),
-        (Fault(504), Verdict.UNKNOWN),
-        (Fault(act="reset"), Verdict.UNKNOWN),
-        (Fault(act="garbage"), Verdict.UNKNOWN),
-        (Fault(act="truncate"), Verdict.UNKNOWN),
-        (Fault(act="stall"), Verdict.UNKNOWN),
+        (Fault(200, {}), SendFailure.HALT),
+        (Fault(201), SendFailure.HALT),
+        (Fault(204), SendFailure.HALT),
+        (Fault(301, headers={"Location": "/x"}), SendFailure.HALT),
+        (Fault(302, headers={"Location": "/x"}), SendFailure.HALT),
+        (Fault(307, headers={"Location": "/x"}), SendFailure.HALT),
+        (refusal(400, "no", "personalizations.0.to.0.email"), SendFailure.REFUSED),
+        (refusal(400, "duplicate", "personalizations"), SendFailure.REFUSED),
+        (refusal(400, "no", "personalizations.0.custom_args"), SendFailure.HALT),
+        (refusal(400, "no", "from.email"), SendFailure.HALT),
+        (refusal(400, "no", "content"), SendFailure.HALT),
+        (refusal(400, "no", "asm"), SendFailure.HALT),
+        (refusal(400, "no", None), SendFailure.HALT),
+        (Fault(400, b"<html>"), SendFailure.HALT),
+        (Fault(400, {"errors": "no"}), SendFailure.HALT),
+        (Fault(400, {"errors": []}), SendFailure.HALT),
+        (Fault(400, []), SendFailure.HALT),
+        (refusal(401, "Maximum credits exceeded"), SendFailure.HALT),
+        (refusal(403, "from address", "from"), SendFailure.HALT),
+        (Fault(404), SendFailure.HALT),
+        (Fault(405), SendFailure.HALT),
+        (Fault(408), SendFailure.UNKNOWN),
+        (Fault(413), SendFailure.HALT),
+        (Fault(415), SendFailure.HALT),
+        (Fault(422), SendFailure.HALT),
+        (refusal(429, "too many"), SendFailure.THROTTLED),
+        (Fault(500), SendFailure.UNKNOWN),
+        (Fault(502, b"bad gateway"), SendFailure.UNKNOWN),
+        (Fault(503), SendFailure.UNKNOWN),
+        (Fault(504), SendFailure.UNKNOWN),
+        (Fault(act="reset"), SendFailure.UNKNOWN),
+        (Fault(act="garbage"), SendFailure.UNKNOWN),
+        (Fault(act="truncate"), SendFailure.UNKNOWN),
+        (Fault(act="stall"), SendFailure.UNKNOWN),
     ],
     ids=lambda value: value.act or str(value.status) if isinstance(value, Fault) else str(value),
 )
-def test_every_answer_has_its_verdict(fake: FakeSendGrid, fault: Fault, verdict: Verdict):
+def test_every_answer_has_its_verdict(fake: FakeSendGrid, fault: Fault, failure: SendFailure):
     fake.faults.append(fault)
 
     error = refused(fake.url, timeout=0.4 if fault.act == "stall" else 5.0)
 
-    assert error.verdict is verdict
+    assert error.failure is failure
     assert len(fake.requests) == 1
     assert "secret-key" not in str(error)
     assert "reader1" not in str(error)
@@ -138,11 +138,11 @@ def test_04_a_refused_connection_and_an_unknown_name_are_provably_unsent():
     free = socket.create_server(("127.0.0.1", 0))
     port = free.getsockname()[1]
     free.close()
-    assert refused(f"http://127.0.0.1:{port}").verdict is Verdict.UNSENT
+    assert refused(f"http://127.0.0.1:{port}").failure is SendFailure.UNSENT
 
 
 def test_04_a_tls_failure_is_provably_unsent(fake: FakeSendGrid):
-    assert refused(fake.url.replace("http:", "https:")).verdict is Verdict.UNSENT
+    assert refused(fake.url.replace("http:", "https:")).failure is SendFailure.UNSENT
     assert fake.requests == []
 
 
@@ -160,7 +160,7 @@ def test_04_a_reset_while_the_request_is_being_written_is_provably_unsent():
         mailer(f"http://127.0.0.1:{server.getsockname()[1]}").send(email(html="x" * 20_000_000))
     thread.join()
     server.close()
-    assert caught.value.verdict is Verdict.UNSENT
+    assert caught.value.failure is SendFailure.UNSENT
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_08_a_redirect_is_not_followed_and_the_key_stays_here(fake: FakeSendGrid
     with FakeSendGrid() as elsewhere:
         for status in (301, 302, 303, 307, 308):
             fake.faults.append(Fault(status, headers={"Location": f"{elsewhere.url}/v3"}))
-            assert refused(fake.url).verdict is Verdict.HALT
+            assert refused(fake.url).failure is SendFailure.HALT
         assert elsewhere.requests == []
     assert len(fake.requests) == 5
 

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import select
 
 from newsletter.domain.links import LOCAL_PART_OCTETS, Purpose
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.mailers.smtp import SmtpMailer
 from newsletter.mailers.smtp_connection import is_loopback
 from newsletter.settings import SettingsError
@@ -103,7 +103,7 @@ def test_without_starttls_nothing_is_said_in_the_clear(trusted: Callable[..., Fa
 
     error = refused(server)
 
-    assert error.verdict is Verdict.HALT
+    assert error.failure is SendFailure.HALT
     assert "never sent unencrypted" in str(error)
     assert [line.split(" ")[0].upper() for line in server.in_clear] == ["EHLO"]
     assert server.messages == []
@@ -112,39 +112,39 @@ def test_without_starttls_nothing_is_said_in_the_clear(trusted: Callable[..., Fa
 def test_a_certificate_nobody_vouches_for_halts(tmp_path: Path):
     with FakeSmtp(tmp_path) as server:
         error = refused(server)
-    assert error.verdict is Verdict.HALT
+    assert error.failure is SendFailure.HALT
     assert "SSL_CERT_FILE name the authority" in str(error)
     assert server.commands == []
 
 
 @pytest.mark.parametrize(
-    ("answers", "verdict"),
+    ("answers", "failure"),
     [
-        ({"AUTH": "535 no"}, Verdict.HALT),
-        ({"AUTH": "454 later"}, Verdict.UNSENT),
-        ({"AUTH": "drop"}, Verdict.UNSENT),
-        ({"MAIL": "550 who are you"}, Verdict.HALT),
-        ({"MAIL": "451 later"}, Verdict.UNSENT),
-        ({"MAIL": "421 too many"}, Verdict.THROTTLED),
-        ({"MAIL": "drop"}, Verdict.UNSENT),
-        ({"RCPT": "550 no such user"}, Verdict.REFUSED),
-        ({"RCPT": "450 mailbox busy"}, Verdict.UNSENT),
-        ({"RCPT": "drop"}, Verdict.UNSENT),
-        ({"DATA": "554 no"}, Verdict.REFUSED),
-        ({"DATA": "451 later"}, Verdict.UNSENT),
-        ({"DATA": "250 what"}, Verdict.UNSENT),
-        ({"DATA": "drop"}, Verdict.UNSENT),
-        ({"END": "451 later"}, Verdict.UNSENT),
-        ({"END": "554 spam"}, Verdict.REFUSED),
-        ({"END": "421 closing"}, Verdict.THROTTLED),
-        ({"END": "drop"}, Verdict.UNKNOWN),
+        ({"AUTH": "535 no"}, SendFailure.HALT),
+        ({"AUTH": "454 later"}, SendFailure.UNSENT),
+        ({"AUTH": "drop"}, SendFailure.UNSENT),
+        ({"MAIL": "550 who are you"}, SendFailure.HALT),
+        ({"MAIL": "451 later"}, SendFailure.UNSENT),
+        ({"MAIL": "421 too many"}, SendFailure.THROTTLED),
+        ({"MAIL": "drop"}, SendFailure.UNSENT),
+        ({"RCPT": "550 no such user"}, SendFailure.REFUSED),
+        ({"RCPT": "450 mailbox busy"}, SendFailure.UNSENT),
+        ({"RCPT": "drop"}, SendFailure.UNSENT),
+        ({"DATA": "554 no"}, SendFailure.REFUSED),
+        ({"DATA": "451 later"}, SendFailure.UNSENT),
+        ({"DATA": "250 what"}, SendFailure.UNSENT),
+        ({"DATA": "drop"}, SendFailure.UNSENT),
+        ({"END": "451 later"}, SendFailure.UNSENT),
+        ({"END": "554 spam"}, SendFailure.REFUSED),
+        ({"END": "421 closing"}, SendFailure.THROTTLED),
+        ({"END": "drop"}, SendFailure.UNKNOWN),
     ],
     ids=str,
 )
 def test_every_answer_has_its_verdict(
-    trusted: Callable[..., FakeSmtp], answers: dict[str, str], verdict: Verdict
+    trusted: Callable[..., FakeSmtp], answers: dict[str, str], failure: SendFailure
 ):
-    assert refused(trusted(answers=answers)).verdict is verdict
+    assert refused(trusted(answers=answers)).failure is failure
 
 
 def test_04_a_server_that_is_not_there_is_provably_unsent():
@@ -153,7 +153,7 @@ def test_04_a_server_that_is_not_there_is_provably_unsent():
     free.close()
     with pytest.raises(SendError) as caught:
         mailer(f"smtp://127.0.0.1:{port}").send(email())
-    assert caught.value.verdict is Verdict.UNSENT
+    assert caught.value.failure is SendFailure.UNSENT
 
 
 def test_22_addresses_in_other_scripts_need_a_server_that_carries_them(
@@ -168,7 +168,7 @@ def test_22_addresses_in_other_scripts_need_a_server_that_carries_them(
     assert any(line.endswith(" SMTPUTF8") for line in server.commands)
     assert "用户@bücher.example".encode() in server.messages[0]
     server.smtputf8 = False
-    assert refused(server, email(person)).verdict is Verdict.REFUSED
+    assert refused(server, email(person)).failure is SendFailure.REFUSED
 
 
 def test_22_a_domain_in_another_script_travels_in_its_ascii_form(
@@ -215,7 +215,7 @@ def test_a_server_that_takes_no_other_sender_is_told_with_the_setting(
 ):
     server = trusted(answers={"MAIL": "553 5.7.1 sender address rejected: not owned by user"})
     error = refused(server, email(sender=replace(SENDER, bounce_addresses=True)))
-    assert error.verdict is Verdict.HALT
+    assert error.failure is SendFailure.HALT
     assert "NEWSLETTER_SMTP_BOUNCE_ADDRESSES=false" in str(error)
     assert "BOUNCE_ADDRESSES" not in str(refused(server))
 
@@ -284,7 +284,7 @@ def test_the_scheme_that_the_port_does_not_speak_is_told(
         SmtpMailer(settings(smtp_url=f"{scheme}://127.0.0.1:{server.port}"), timeout=0.5).send(
             email()
         )
-    assert caught.value.verdict is Verdict.HALT
+    assert caught.value.failure is SendFailure.HALT
 
 
 @pytest.mark.parametrize("password", ["p/w", "p#w", "p?w"])

@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.delivery.sender import SendLimits, Tally
 from newsletter.domain.mail import DeliveryState
-from newsletter.mailers import SendError, Verdict, connections_kept
+from newsletter.mailers import SendError, SendFailure, connections_kept
 from newsletter.mailers.smtp import SmtpMailer
 from newsletter.mailers.smtp_connection import ConnectionPool, SmtpServer
 from tests.fakes.mail import DeliveryScenario, email, reader, settings
@@ -139,21 +139,21 @@ def test_a_reused_connection_has_the_short_timeout_again(serve: Callable[..., Fa
 
 
 @pytest.mark.parametrize(
-    ("answers", "verdict", "taken"),
+    ("answers", "failure", "taken"),
     [
-        ({"RCPT": "drop"}, Verdict.UNSENT, 1),
-        ({"RCPT": "550 5.1.1 no such user"}, Verdict.REFUSED, 1),
-        ({"RCPT": "421 4.7.0 too many"}, Verdict.THROTTLED, 1),
-        ({"DATA": "drop"}, Verdict.UNSENT, 1),
-        ({"DATA": "451 later"}, Verdict.UNSENT, 1),
-        ({"END": "drop"}, Verdict.UNKNOWN, 2),
-        ({"END": "554 spam"}, Verdict.REFUSED, 1),
-        ({"END": "421 closing"}, Verdict.THROTTLED, 1),
+        ({"RCPT": "drop"}, SendFailure.UNSENT, 1),
+        ({"RCPT": "550 5.1.1 no such user"}, SendFailure.REFUSED, 1),
+        ({"RCPT": "421 4.7.0 too many"}, SendFailure.THROTTLED, 1),
+        ({"DATA": "drop"}, SendFailure.UNSENT, 1),
+        ({"DATA": "451 later"}, SendFailure.UNSENT, 1),
+        ({"END": "drop"}, SendFailure.UNKNOWN, 2),
+        ({"END": "554 spam"}, SendFailure.REFUSED, 1),
+        ({"END": "421 closing"}, SendFailure.THROTTLED, 1),
     ],
     ids=str,
 )
 def test_from_the_recipient_on_nothing_is_repeated_and_the_verdict_is_as_on_a_new_connection(
-    serve: Callable[..., FakeSmtp], answers: dict[str, str], verdict: Verdict, taken: int
+    serve: Callable[..., FakeSmtp], answers: dict[str, str], failure: SendFailure, taken: int
 ):
     server = serve(later=answers)
     sender = mailer(server)
@@ -161,7 +161,7 @@ def test_from_the_recipient_on_nothing_is_repeated_and_the_verdict_is_as_on_a_ne
         sender.send(email(reader(1)))
         with pytest.raises(SendError) as caught:
             sender.send(email(reader(2)))
-        assert caught.value.verdict is verdict
+        assert caught.value.failure is failure
         assert (server.connections, len(server.messages)) == (1, taken)
         # Whatever happened, the next mail does not use that connection.
         sender.send(email(reader(3)))
@@ -176,7 +176,7 @@ def test_a_sender_that_a_new_connection_refuses_halts(serve: Callable[..., FakeS
         server.answers["MAIL"] = "550 not your address"
         with pytest.raises(SendError) as caught:
             sender.send(email(reader(2)))
-    assert caught.value.verdict is Verdict.HALT
+    assert caught.value.failure is SendFailure.HALT
     assert (server.connections, len(server.messages)) == (2, 1)
 
 
@@ -190,7 +190,7 @@ def test_a_server_that_is_gone_after_a_mail_leaves_the_next_one_unsent(
         server.answers["EHLO"] = "drop"
         with pytest.raises(SendError) as caught:
             sender.send(email(reader(2)))
-    assert caught.value.verdict is Verdict.UNSENT
+    assert caught.value.failure is SendFailure.UNSENT
     assert len(server.messages) == 1
 
 

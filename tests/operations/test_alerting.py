@@ -17,7 +17,7 @@ from newsletter.domain.mail import WEEKLY, EventKind
 from newsletter.domain.model import Outcome
 from newsletter.jobs.daily import build_digests, fetch_papers, read_day
 from newsletter.jobs.instrumentation import record_results
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.sources import SourceError
 from newsletter.store import Store, alerts, claims, events, inbound, subscribers
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from newsletter.domain.mail import Email
 
-UNSENT = SendError(Verdict.UNSENT, "the server is away")
+UNSENT = SendError(SendFailure.UNSENT, "the server is away")
 DOLLAR = 1_000_000_000
 
 
@@ -388,7 +388,9 @@ def test_a_halted_run(service: Service):
 
     def halt() -> None:
         all_to("pending", service)
-        service.mailer.fault = SendError(Verdict.HALT, "SendGrid answered 401: the key is wrong")
+        service.mailer.fault = SendError(
+            SendFailure.HALT, "SendGrid answered 401: the key is wrong"
+        )
         scenario.send(service.mailer)
         service.mailer.fault = None
 
@@ -407,7 +409,7 @@ def test_mails_with_unknown_outcome(service: Service):
 
     def doubt() -> None:
         all_to("pending", service)
-        service.mailer.fault = SendError(Verdict.UNKNOWN, "no answer")
+        service.mailer.fault = SendError(SendFailure.UNKNOWN, "no answer")
         scenario.clock.at = service.now
         scenario.send(service.mailer)
         service.mailer.fault = None
@@ -685,7 +687,7 @@ def test_an_outage_whose_mail_failed_is_reported_later(database: RemovableDataba
     for _ in range(3):
         service.round()
     assert service.mailer.calls == 2
-    service.mailer.fault = SendError(Verdict.UNKNOWN, "no answer")
+    service.mailer.fault = SendError(SendFailure.UNKNOWN, "no answer")
     for _ in range(12):
         service.round()
     assert service.mailer.calls == 3
@@ -772,7 +774,7 @@ def test_an_unsent_alert_is_sent_in_the_next_round(service: Service):
 
 def test_an_alert_that_may_have_been_sent_waits_an_hour(service: Service):
     review(service)
-    service.mailer.fault = SendError(Verdict.UNKNOWN, "no answer")
+    service.mailer.fault = SendError(SendFailure.UNKNOWN, "no answer")
     service.round()
     for _ in range(11):
         service.round()

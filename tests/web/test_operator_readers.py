@@ -13,7 +13,7 @@ from sqlalchemy import insert, update
 from newsletter.domain.mail import WEEKLY, DeliveryState, EventKind, Format, SubscriberState
 from newsletter.domain.subscriber_csv import SubscriberRow
 from newsletter.domain.votes import Vote
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.store import (
     Store,
     digests,
@@ -492,7 +492,7 @@ def test_two_clicks_add_one_reader_and_send_one_mail(
 
 
 def test_a_mail_that_was_not_sent_is_told_and_can_be_sent_later(ada: Person, mailbox: Mailbox):
-    mailbox.fault = SendError(Verdict.UNSENT, "550 relay access denied")
+    mailbox.fault = SendError(SendFailure.UNSENT, "550 relay access denied")
     page = ada.shown(ada.fill(ada.get(NEW), NEW, rubric="stars", email="new@example.org"))
     assert "No confirmation mail was sent: 550 relay access denied" in page.words
     mailbox.fault = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.store import suppressions
 from newsletter.store.operator.actions import ActionKind
 from tests.fakes.operators import form_fields, recorded
@@ -64,10 +64,10 @@ def test_a_double_click_sends_one_mail(store: Store, ada: Person, mailbox: Mailb
 
 @pytest.mark.usefixtures("_digests")
 def test_a_failure_is_told_as_what_it_is(store: Store, ada: Person, mailbox: Mailbox):
-    mailbox.fault = SendError(Verdict.REFUSED, "550 no such user me@example.org")
+    mailbox.fault = SendError(SendFailure.REFUSED, "550 no such user me@example.org")
     done = ada.shown(ada.fill(previewed(ada), SEND))
     assert "was not sent: 550 no such user m…@example.org" in done.words
-    mailbox.fault = SendError(Verdict.UNKNOWN, "the connection ended")
+    mailbox.fault = SendError(SendFailure.UNKNOWN, "the connection ended")
     done = ada.shown(ada.fill(previewed(ada), SEND))
     assert "may not have been sent: the connection ended" in done.words
     assert len(recorded(store)) == 2

@@ -12,7 +12,7 @@ import pytest
 from newsletter.domain.links import TEST_READER, Links
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.reader_rubrics import PausedBy, ReaderRubricState, VersionState
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.rubrics.file import parse
 from newsletter.rubrics.form import form_of_text
 from newsletter.store import reader_rubrics, subscribers, subscriptions
@@ -428,14 +428,17 @@ def test_ten_mails_a_reader_and_day(visit: Visit):
 
 
 @pytest.mark.parametrize(
-    ("verdict", "status", "said"),
-    [(Verdict.UNSENT, 503, "could not be sent"), (Verdict.UNKNOWN, 200, "may have been sent")],
+    ("failure", "status", "said"),
+    [
+        (SendFailure.UNSENT, 503, "could not be sent"),
+        (SendFailure.UNKNOWN, 200, "may have been sent"),
+    ],
 )
 def test_a_mail_that_does_not_leave_is_said_and_can_be_asked_for_again(
-    visit: Visit, verdict: Verdict, status: int, said: str
+    visit: Visit, failure: SendFailure, status: int, said: str
 ):
     person = reader(visit.store)
-    visit.mailbox.fault = SendError(verdict, "the server does not answer")
+    visit.mailbox.fault = SendError(failure, "the server does not answer")
     page = visit.post(LINKS.reader_rubric_url(person.id), "save", **FIELDS)
     assert page.status == status
     assert said in page.words

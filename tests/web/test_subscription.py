@@ -14,7 +14,7 @@ from sqlalchemy import select
 from newsletter.domain.alerts import AlertKind, Thresholds
 from newsletter.domain.links import TEST_READER, Links, Purpose
 from newsletter.domain.mail import WEEKDAYS, EventKind, Format, SubscriberState
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.store import (
     events,
@@ -251,7 +251,7 @@ def test_19_a_network_over_its_limit_gets_429_and_the_operator_an_alert(site: Se
 
 
 def test_19_a_failed_confirmation_email_raises_an_alert(site: ServedSite):
-    site.mailbox.fault = SendError(Verdict.HALT, "the key is wrong")
+    site.mailbox.fault = SendError(SendFailure.HALT, "the key is wrong")
     assert site.subscribe()[0].status == 200
     assert wait_until(lambda: "the key is wrong" in alerted(site))
 
@@ -335,7 +335,7 @@ def test_19_stored_data_is_deleted_as_the_email_states(site: ServedSite):
 
 
 def test_an_unsent_confirmation_email_can_be_requested_again(site: ServedSite):
-    site.mailbox.fault = SendError(Verdict.UNSENT, "no route")
+    site.mailbox.fault = SendError(SendFailure.UNSENT, "no route")
     page, _ = site.subscribe()
     assert page.status == 200
     assert sent_after_a_moment(site) == []

@@ -16,7 +16,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from newsletter.mailers import BatchMailer, RejectedReadersError, SendError, Verdict
+from newsletter.mailers import BatchMailer, RejectedReadersError, SendError, SendFailure
 from newsletter.mailers.sendgrid.mailer import NO_TRACKING, SendGridMailer
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SendGridBatches(SendGridMailer):
         found = [POSITION.match(str(error.get("field") or "")) for error in errors]
         if not all(found):
             # A reader is at fault, but the error does not say which.
-            return SendError(Verdict.HALT, reason)
+            return SendError(SendFailure.HALT, reason)
         return RejectedReadersError(frozenset(int(one[1]) for one in found if one), reason)
 
     def new_batch_id(self) -> str:
@@ -66,7 +66,7 @@ class SendGridBatches(SendGridMailer):
             return str(json.loads(answer.body)["batch_id"])
         except (ValueError, KeyError, TypeError):
             message = "SendGrid returned no batch id; check NEWSLETTER_SENDGRID_URL"
-            raise SendError(Verdict.HALT, message) from None
+            raise SendError(SendFailure.HALT, message) from None
 
     def cancel(self, batch_id: str) -> bool:
         cancellation = {"batch_id": batch_id, "status": "cancel"}
@@ -76,7 +76,7 @@ class SendGridBatches(SendGridMailer):
                 self._ask(partial(scheduled.post, request_body=cancellation)).status_code == CREATED
             )
         except SendError as error:
-            if error.verdict is not Verdict.HALT:
+            if error.failure is not SendFailure.HALT:
                 raise
         # Too late, too many cancelled, or cancelled before: only the list tells these apart.
         return _is_cancelled(self._ask(scheduled._(quote(batch_id, safe="")).get).body)
@@ -86,7 +86,7 @@ class SendGridBatches(SendGridMailer):
             self._ask(self._client.client.user.scheduled_sends._(quote(batch_id, safe="")).delete)
         except SendError as error:
             # An error means that SendGrid does not know the batch any more.
-            if error.verdict is not Verdict.HALT:
+            if error.failure is not SendFailure.HALT:
                 raise
 
     def _ask(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - the library is untyped
@@ -97,13 +97,13 @@ class SendGridBatches(SendGridMailer):
             return ask()
         except HTTPError as error:
             mapped = self.error_for(error.status_code, error.body or b"", error.headers)
-            if mapped.verdict is Verdict.UNKNOWN:
-                raise SendError(Verdict.UNSENT, str(mapped)) from None
+            if mapped.failure is SendFailure.UNKNOWN:
+                raise SendError(SendFailure.UNSENT, str(mapped)) from None
             raise mapped from None
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
             message = f"SendGrid cannot be reached: {reason}"
-            raise SendError(Verdict.UNSENT, message) from None
+            raise SendError(SendFailure.UNSENT, message) from None
 
 
 def _is_cancelled(body: bytes) -> bool:

@@ -16,7 +16,7 @@ from http.client import HTTPException, HTTPMessage
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain import http_headers
-from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.mailers import Mailer, SendError, SendFailure
 from newsletter.mailers.sendgrid.client import client, retry_after
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ class SendGridMailer:
             raise self.error_for(error.status_code, body, headers) from None
         except urllib.error.URLError as error:
             message = f"SendGrid cannot be reached: {error.reason}"
-            raise SendError(Verdict.UNSENT, message) from None
+            raise SendError(SendFailure.UNSENT, message) from None
         except (OSError, HTTPException) as error:
             message = f"incomplete response from SendGrid: {error!r}"
-            raise SendError(Verdict.UNKNOWN, message) from None
+            raise SendError(SendFailure.UNKNOWN, message) from None
         self.allowance = (
             http_headers.read_rate_limit(response.headers, *RATE_HEADERS) or self.allowance
         )
@@ -116,17 +116,17 @@ class SendGridMailer:
         said = "; ".join(str(error.get("message", "")) for error in errors)[:300]
         reason = f"SendGrid answered {status}" + (f": {said}" if said else "")
         if status == TOO_MANY:
-            return SendError(Verdict.THROTTLED, reason, retry_after(headers, self._clock()))
+            return SendError(SendFailure.THROTTLED, reason, retry_after(headers, self._clock()))
         if status >= SERVER_ERROR or status in AMBIGUOUS:
-            return SendError(Verdict.UNKNOWN, reason)
+            return SendError(SendFailure.UNKNOWN, reason)
         if status == BAD_REQUEST and errors and all(map(_names_recipient, errors)):
             return self.refused(errors, reason)
         fix = FIXES.get(status, "check NEWSLETTER_SENDGRID_URL and the sender's settings")
-        return SendError(Verdict.HALT, f"{reason}; {fix}")
+        return SendError(SendFailure.HALT, f"{reason}; {fix}")
 
     def refused(self, _errors: list[dict[str, Any]], reason: str) -> SendError:
         """The error for a response that blames recipients only."""
-        return SendError(Verdict.REFUSED, reason)
+        return SendError(SendFailure.REFUSED, reason)
 
 
 def payload(email: Email) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from newsletter.delivery.confirmation import invite_pending, inviter
+from newsletter.delivery.confirmation import confirmation_builder, send_confirmations
 from newsletter.domain.preferences import CHECKS
 from newsletter.domain.subscriber_import import FieldChange, merge_values
 from newsletter.errors import OperatorError
@@ -254,11 +254,15 @@ def invite(site: Site, request: Request, sent: SentForm) -> Response:
 def send_invitation(site: Site, email: str, action_id: str) -> None:
     """Send the confirmation mail, and record in the log what became of it."""
     app = site.app
-    make = inviter(app.rubrics, app.renderer, app.links, app.sender, app.clock())
-    invited = invite_pending(app.store, app.mailer, [email], make, app.clock())
-    sent = "the confirmation mail was sent" if invited.sent else "no confirmation mail was sent"
+    make = confirmation_builder(app.rubrics, app.renderer, app.links, app.sender, app.clock())
+    confirmations = send_confirmations(app.store, app.mailer, [email], make, app.clock())
+    sent = (
+        "the confirmation mail was sent" if confirmations.sent else "no confirmation mail was sent"
+    )
     with app.store.begin() as tx:
-        log.set_result(tx, action_id, f"{sent}: {invited.trouble}" if invited.trouble else sent)
+        log.set_result(
+            tx, action_id, f"{sent}: {confirmations.problem}" if confirmations.problem else sent
+        )
 
 
 def _opened(site: Site, request: Request) -> OpenReader:

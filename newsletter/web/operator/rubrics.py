@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from newsletter.domain.formatting import dollars
 from newsletter.errors import OperatorError
 from newsletter.operations.rubric_changes import settle
-from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import one_line
 from newsletter.rubrics.changes import differing_lines
 from newsletter.rubrics.folder import faults_of, of_operator
@@ -190,7 +189,7 @@ def _shown_day(day: PreviewDay) -> dict[str, Any]:
             "mark": one.mark.value,
             "id": one.paper.id,
             "url": one.paper.abs_url,
-            "title": to_unicode(one_line(one.paper.title, MAX_TITLE)) or "Untitled",
+            "title": one_line(one.paper.title, MAX_TITLE) or "Untitled",
             "note": one.note,
         }
         for one in day.papers
