@@ -107,6 +107,14 @@ def _tls_context(path: Path, _version: tuple[int, int], protocol: str) -> ssl.SS
     return made
 
 
+def certificate_problem(where: str, error: ssl.SSLCertVerificationError) -> str:
+    """Why the certificate of a server was refused, with the fix."""
+    return (
+        f"the certificate of {where} is not valid: {error.verify_message}; "
+        "let SSL_CERT_FILE name the authority that signed it"
+    )
+
+
 def session(url: str) -> requests.Session:
     """A session for requests to the host of this address. Raises SettingsError."""
     import requests

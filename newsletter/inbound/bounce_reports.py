@@ -125,7 +125,7 @@ def _record_feedback(
     if report.feedback and not complaint and report.feedback not in OPT_OUTS:
         return InboundState.DONE
     if not report.feedback or not proof.by_mail:
-        return InboundState.LETTER
+        return InboundState.PERSONAL
     kind = EventKind.COMPLAINT if complaint and proof.by_bounce_address else EventKind.UNSUBSCRIBE
     _record(tx, kind, proof, f"feedback report: {report.feedback}", found, now)
     return InboundState.DONE

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.preferences import MAX_PAUSE
 from newsletter.domain.votes import Vote
 from newsletter.inbound.intents import COMMANDS, Intent, parse_intent
-from newsletter.inbound.normalize import plain, strip_pleasantries
+from newsletter.inbound.normalize import phrases, plain, strip_pleasantries
 from newsletter.inbound.vocabulary_commands import (
     FOR,
     NUMBERS,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from newsletter.inbound.vocabulary_commands import VoteWords
 
-LONGEST = 400
+MAX_LENGTH = 400
 """Characters of a line: the longest titles on arXiv have 250."""
 MAX_VOTES = 40
 MIN_TITLE = 8
@@ -75,7 +75,7 @@ class Command:
 
 def parse_command(line: str) -> Command | None:
     """The command that a line is, when it is nothing more."""
-    if len(line) > LONGEST:
+    if len(line) > MAX_LENGTH:
         return None
     if intent := parse_intent(line):
         return Command(intent)
@@ -134,7 +134,7 @@ def _unit_days() -> dict[str, int]:
 def _span() -> re.Pattern[str]:
     """A number and a unit, with what introduces them. CJK scripts have no spaces around them."""
     units, numbers = _unit_days(), _number_words()
-    introduced = _alternatives(plain(word.replace("_", " ")) for word in FOR.split())
+    introduced = _alternatives(phrases(FOR))
     spaced = (
         rf"(?:(?<=\s)|^)(?:(?:{introduced}) )?"
         rf"(?P<spaced_number>\d{{1,3}}|{_alternatives(numbers)}) ?"
@@ -223,7 +223,7 @@ def _token(words: VoteWords) -> re.Pattern[str]:
 
 
 def _words(words: str) -> str:
-    forms = sorted((plain(word.replace("_", " ")) for word in words.split()), key=len, reverse=True)
+    forms = sorted(phrases(words), key=len, reverse=True)
     return "|".join(
         re.escape(form) + ("" if _is_spaceless(form) else r"(?![^\W\d])") for form in forms if form
     )
@@ -264,20 +264,15 @@ def _asks_why(text: str) -> bool:
 
 @cache
 def _why_of_id() -> re.Pattern[str]:
-    begins = _alternatives(plain(word.replace("_", " ")) for word in f"{WHY_NOT} {WHY}".split())
-    around = _alternatives(plain(word.replace("_", " ")) for word in WHY_AROUND.split())
+    begins = _alternatives(phrases(f"{WHY_NOT} {WHY}"))
+    around = _alternatives(phrases(WHY_AROUND))
     return re.compile(rf"(?:{begins}) ?(?:(?:{around}) )*arxivid0 (?:(?:{around}) )*")
 
 
 def _title_after_why_not(text: str) -> str:
     words = text.split()
-    for phrase in _why_not_phrases():
+    for phrase in phrases(WHY_NOT):
         length = len(phrase.split())
         if plain(" ".join(words[:length])) == phrase:
             return " ".join(words[length:]).strip(f"{QUOTATION_MARKS}?¿:")
     return ""
-
-
-@cache
-def _why_not_phrases() -> tuple[str, ...]:
-    return tuple(plain(word.replace("_", " ")) for word in WHY_NOT.split())

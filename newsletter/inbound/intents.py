@@ -18,7 +18,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.inbound.normalize import plain, strip_pleasantries
+from newsletter.inbound.normalize import phrases, plain, strip_pleasantries
 from newsletter.inbound.vocabulary import EASTERN, LATIN
 from newsletter.inbound.vocabulary_commands import ALL, ALL_UNSPACED
 from newsletter.inbound.vocabulary_plain import MORE
@@ -80,8 +80,7 @@ def _asks_to_leave_all(said: str, *, question: bool = False) -> bool:
 @cache
 def _all_words() -> re.Pattern[str]:
     spaced, unspaced = (
-        "|".join(sorted((plain(word.replace("_", " ")) for word in words.split()), key=len)[::-1])
-        for words in (ALL, ALL_UNSPACED)
+        "|".join(sorted(phrases(words), key=len)[::-1]) for words in (ALL, ALL_UNSPACED)
     )
     return re.compile(rf"\b(?:{spaced})\b|{unspaced}")
 
@@ -159,7 +158,7 @@ def _lexicon(vocabulary: Vocabulary) -> Lexicon:
     return Lexicon(by_start, vocabulary.spaced)
 
 
-LONGEST = 200
+MAX_LENGTH = 200
 
 
 class Intent(StrEnum):
@@ -315,7 +314,7 @@ DENIAL = re.compile(
 
 def parse_intent(line: str) -> Intent | None:
     """What a line asks for, when it is a command and nothing more."""
-    if len(line) > LONGEST:
+    if len(line) > MAX_LENGTH:
         return None
     said = strip_pleasantries(line)
     if _asks_to_leave_all(said):
@@ -328,7 +327,7 @@ def parse_intent(line: str) -> Intent | None:
 
 def is_polite_request(line: str) -> bool:
     """Whether a line is a command though it ends in a question mark: could you remove me?"""
-    said = strip_pleasantries(line[: LONGEST + 1])
-    return len(line) <= LONGEST and (
+    said = strip_pleasantries(line[: MAX_LENGTH + 1])
+    return len(line) <= MAX_LENGTH and (
         asks_to_unsubscribe(said, question=True) or _asks_to_leave_all(said, question=True)
     )

@@ -1,7 +1,7 @@
-"""A raw mail -> the little of it that matters: who it was to, whether a machine wrote it, its text.
+"""Parse a raw mail into its headers, types and text (pure).
 
-It may be hostile: every length is cut before anything looks at it, no part is opened deeper than
-eight levels, and nothing here takes longer than the bytes it is allowed to see (pure).
+The mail is untrusted: every length is cut before it is parsed, parts are opened eight levels deep
+at most, and the time is bounded by the bytes that are read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 64 * 1024
 PART_BYTES = 256 * 1024
 HEADER_LENGTH = 2000
-DEEPEST = 8
+MAX_DEPTH = 8
 MAX_PARTS = 60
 KNOWN_CHARSET = re.compile(
     r"(?i)utf-?8|us-ascii|ascii|iso-?8859-\d+|windows-\d+|cp\d+|latin-?1|gb2312|gbk|gb18030|big5"
@@ -158,7 +158,7 @@ def _head(head: bytes) -> Message:
 def _texts(message: Message, body: bytes, depth: int, budget: list[int]) -> list[tuple[str, str]]:
     """(type, text) of the readable parts in order."""
     budget[0] -= 1
-    if budget[0] < 0 or depth > DEEPEST or message.get_content_disposition() == "attachment":
+    if budget[0] < 0 or depth > MAX_DEPTH or message.get_content_disposition() == "attachment":
         return []
     kind = message.get_content_type()
     if message.get_content_maintype() == "multipart":

@@ -193,7 +193,7 @@ def starts_original(lines: Sequence[str], our_addresses: Sequence[str]) -> bool:
         return False
     if RULE.fullmatch(first) or SIGNATURE.fullmatch(first):
         return True
-    if FROM.match(first) and _mentions(" ".join(lines[:2]), our_addresses):
+    if FROM.match(first) and mentions(" ".join(lines[:2]), our_addresses):
         return True
     if _is_header_block(lines, our_addresses):
         return True
@@ -216,7 +216,7 @@ def _looks_like_attribution(lines: Sequence[str], our_addresses: Sequence[str]) 
             dated = bool(DAY.search(joined))
             timed = bool(HOUR.search(joined))
             addressed = bool(ADDRESS.search(joined))
-            return _mentions(joined, our_addresses) or (dated and (timed or addressed))
+            return mentions(joined, our_addresses) or (dated and (timed or addressed))
     # Some introduce the original without a colon, or go on with it on the same line.
     one = lines[0]
     return bool(DAY.search(one) and ADDRESS.search(one))
@@ -227,7 +227,7 @@ def _may_begin_attribution(lines: Sequence[str], our_addresses: Sequence[str]) -
     line = lines[0]
     told = any(character.isdigit() for character in line) or ADDRESS.search(line)
     broken = len(lines) > 1 and lines[1].startswith("<")
-    begins = told or broken or COLON.search(line[-20:]) or _mentions(line, our_addresses)
+    begins = told or broken or COLON.search(line[-20:]) or mentions(line, our_addresses)
     return bool(begins) and not _is_written_by_reader(line)
 
 
@@ -235,7 +235,7 @@ def _is_header_block(lines: Sequence[str], our_addresses: Sequence[str]) -> bool
     """Three labelled lines, of which one has an address and one a date; or four."""
     labelled = [line for line in lines if LABELLED.match(line)]
     two = [line for line in lines[:2] if LABELLED.match(line)]
-    if len(two) == 2 and _mentions(" ".join(two), our_addresses):  # noqa: PLR2004
+    if len(two) == 2 and mentions(" ".join(two), our_addresses):  # noqa: PLR2004
         return True
     if len(labelled) < MIN_HEADERS or labelled[0] is not lines[0]:
         return False
@@ -243,7 +243,7 @@ def _is_header_block(lines: Sequence[str], our_addresses: Sequence[str]) -> bool
     whose = any(FROM.match(line) for line in labelled) or ADDRESS.search(joined)
     known = (
         whose
-        or _mentions(joined, our_addresses)
+        or mentions(joined, our_addresses)
         or (len(labelled) > MIN_HEADERS and HOUR.search(joined))
     )
     return bool(known and DAY.search(joined))
@@ -293,6 +293,6 @@ def _is_written_by_reader(line: str) -> bool:
     return is_pleasantry(line) or bool(STEMS.search(plain(line)))
 
 
-def _mentions(text: str, our_addresses: Sequence[str]) -> bool:
+def mentions(text: str, our_addresses: Sequence[str]) -> bool:
     lowered = text.lower()
     return any(one.lower() in lowered for one in our_addresses)

@@ -1,9 +1,10 @@
-"""Text made comparable: no accents, no punctuation, no politeness, in 27 languages (pure)."""
+"""Normalize text for comparison: no accents, punctuation or pleasantries, in 27 languages (pure)."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 
 def plain(text: str) -> str:
@@ -18,6 +19,12 @@ def plain(text: str) -> str:
         elif category[0] in "ZPS" or character in "\t\n\r":
             kept.append(" ")
     return unicodedata.normalize("NFKC", " ".join("".join(kept).split()))
+
+
+@cache
+def phrases(text: str) -> tuple[str, ...]:
+    """The entries of a vocabulary, normalized. Spaces part them; `_` stands for a space in one."""
+    return tuple(plain(entry.replace("_", " ")) for entry in text.split())
 
 
 # Words around a command that change nothing. Longer ones stand before those they contain.

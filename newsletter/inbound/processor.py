@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DKIM_PASS = re.compile(r"@([A-Za-z0-9.-]+)\s*:\s*pass\b")
-STATES = {ReplyKind.REVIEW: InboundState.REVIEW, ReplyKind.OTHER: InboundState.LETTER}
+STATES = {ReplyKind.REVIEW: InboundState.REVIEW, ReplyKind.OTHER: InboundState.PERSONAL}
 REVIEWED = "A person reads your reply and decides."
 ERASE_HELP = (
     "The button “Erase me” at the end of your preferences page deletes what we know of you, and "
@@ -155,12 +155,12 @@ def _process_next(app: App, now: datetime) -> _Processed | None:
             failed.append(error)
             raise
 
-    answer, trouble = run_guarded("an inbound mail", process)
+    answer, problem = run_guarded("an inbound mail", process)
     if failed and (not taken or retry.is_unavailable(failed[0])):
         raise failed[0]
     if not taken:
         return None
-    if trouble:
+    if problem:
         with app.store.begin() as tx:
             inbound.set_state(tx, taken[0].id, InboundState.REVIEW, None, UNREADABLE)
     return _Processed(answer)

@@ -1,8 +1,8 @@
-"""Classify a reply: command, review, letter, automatic reply, bounce or complaint (pure).
+"""Classify a reply: command, review, personal mail, automatic reply, bounce or complaint (pure).
 
 `inbound/new_text.py` extracts what the reader wrote. A command counts only when it is the whole
 first line. Other text that may ask to unsubscribe, and all short text, is queued for review; the
-rest is a letter to the operator.
+rest is personal mail for the operator.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from newsletter.inbound.new_text import (
     NewText,
     extract_new_text,
     has_content,
+    mentions,
     own_lines,
     strip_footnotes,
 )
@@ -58,9 +59,9 @@ class ReplyKind(StrEnum):
     REVIEW = "review"
     """May ask to leave, or is too short to tell: a person decides."""
     OTHER = "other"
-    """A letter to the operator."""
+    """Personal mail for the operator."""
     AUTOMATIC = "automatic"
-    """An absence notice or another machine: neither obeyed nor answered."""
+    """An absence notice or another machine: neither executed nor answered."""
     BOUNCE = "bounce"
     COMPLAINT = "complaint"
     """A feedback report (RFC 5965): it counts as leaving."""
@@ -262,11 +263,6 @@ def _is_question(text: str) -> bool:
     return "?" in unicodedata.normalize("NFKC", text) or "\u061f" in text
 
 
-def _mentions(text: str, our_addresses: Sequence[str]) -> bool:
-    lowered = text.lower()
-    return any(one.lower() in lowered for one in our_addresses if one)
-
-
 def _is_contradicted(command: Command, rest: str, others: Sequence[str]) -> bool:
     """What follows a command denies it, asks, goes on about something else, or is another one."""
     said = STATE.sub(" ", " ".join([rest, *others]))
@@ -303,7 +299,7 @@ def _is_automatic(mail: ParsedMail, our_addresses: Sequence[str]) -> bool:
     if {"x-autoreply", "x-autorespond", "x-digest-loop"} & mail.headers.keys():
         return True
     author = mail.header("from")
-    if MACHINES.search(author) or _mentions(author, [one for one in our_addresses if "@" in one]):
+    if MACHINES.search(author) or mentions(author, [one for one in our_addresses if "@" in one]):
         return True
     subject = plain(mail.header("subject"))
     return bool(AUTOMATIC_SUBJECTS.match(subject)) and not SENT_SUBJECTS.search(subject)

@@ -238,7 +238,7 @@ class MailCheck(Protocol):
     def account(self) -> CheckResult:
         """Check the key or login, and its permissions."""
 
-    def would_take(self, email: Email) -> CheckResult:
+    def check_mail(self, email: Email) -> CheckResult:
         """Check that a mail like the daily one would be accepted. Nothing is delivered."""
 
     def hooks(self) -> CheckResult:

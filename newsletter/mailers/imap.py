@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from newsletter.domain.addresses import canonical
 from newsletter.domain.model import READ_BYTES
 from newsletter.errors import OperatorError
-from newsletter.network import is_misread
+from newsletter.network import certificate_problem, is_misread, tls_context
 from newsletter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class ImapMailbox:
             return newest
         return [uid for uid in older if uid in found][-MAX_FOUND:] + newest
 
-    def greet(self) -> str:
+    def check_login(self) -> str:
         """Log in, open the folder and log out; return host and port. Raises MailboxError."""
         with self._opened():
             return f"{self._host}:{self._port}"
@@ -148,7 +148,7 @@ class ImapMailbox:
         where = f"{self._host}:{self._port}"
         try:
             # Without a context the library would accept any certificate.
-            context = ssl.create_default_context()
+            context = tls_context()
             box = MailBox(self._host, self._port, timeout=self._timeout, ssl_context=context)
             try:
                 self._log_in(box)
@@ -160,11 +160,7 @@ class ImapMailbox:
                 with suppress(OSError):
                     box.client.shutdown()
         except ssl.SSLCertVerificationError as error:
-            message = (
-                f"the certificate of {where} is not valid: {error.verify_message}; "
-                "let SSL_CERT_FILE name the authority that signed it"
-            )
-            raise MailboxError(message) from None
+            raise MailboxError(certificate_problem(where, error)) from None
         except MailboxFolderSelectError:
             message = f"{where} has no folder {self._folder}; check NEWSLETTER_IMAP_URL"
             raise MailboxError(message) from None

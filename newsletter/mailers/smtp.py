@@ -90,7 +90,7 @@ class SmtpMailer:
             quit_(connection)
         return self._server.where
 
-    def greet(self) -> str:
+    def check_login(self) -> str:
         """Log in and quit; return how the connection is secured. Raises SendError."""
         connection = self._server.connect()
         encrypted = isinstance(connection.sock, ssl.SSLSocket)
@@ -212,12 +212,12 @@ class SmtpCheck:
 
     def account(self) -> CheckResult:
         try:
-            said = self._mailer.greet()
+            said = self._mailer.check_login()
         except SendError as error:
             return CheckResult((fail("smtp login", str(error), "check NEWSLETTER_SMTP_URL"),))
         return CheckResult((ok("smtp login", said),))
 
-    def would_take(self, email: Email) -> CheckResult:
+    def check_mail(self, email: Email) -> CheckResult:
         check, asked = "smtp mail", "MAIL FROM, RCPT TO the operator, RSET"
         try:
             where = self._mailer.try_out(email)

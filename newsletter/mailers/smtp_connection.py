@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from newsletter.mailers import SendError, SendFailure
-from newsletter.network import is_misread, tls_context
+from newsletter.network import certificate_problem, is_misread, tls_context
 from newsletter.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ class SmtpServer:
         try:
             return self._connect()
         except ssl.SSLCertVerificationError as error:
-            message = (
-                f"the certificate of {self.where} is not valid: {error.verify_message}; "
-                "let SSL_CERT_FILE name the authority that signed it"
-            )
+            message = certificate_problem(self.where, error)
             raise SendError(SendFailure.HALT, message) from None
         except smtplib.SMTPNotSupportedError as error:
             message = f"{self.where} does not offer what is needed: {error}; mail is never sent "

@@ -46,7 +46,7 @@ class InboundState(StrEnum):
     NEW = "new"
     DONE = "done"
     REVIEW = "review"
-    LETTER = "letter"
+    PERSONAL = "letter"
     UNREADABLE = "unreadable"
     """A bounce report that matches no mail of ours: it is only counted."""
 
@@ -126,7 +126,7 @@ def review_queue(tx: Connection) -> list[InboundMail]:
     """Mails that wait for the operator, oldest first, without their bodies."""
     query = (
         select(inbound)
-        .where(inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER]))
+        .where(inbound.c.state.in_([InboundState.REVIEW, InboundState.PERSONAL]))
         .order_by(inbound.c.received_at)
     )
     return [_mail(row) for row in tx.execute(query)]
@@ -196,7 +196,7 @@ def _delete_unused_bodies(tx: Connection) -> None:
 def delete_old(tx: Connection, now: datetime) -> int:
     """Delete the bodies of mails that were done a month ago, or waited for three months."""
     tx.execute(delete(reply_answer).where(reply_answer.c.at < now - KEPT_ANSWERS))
-    waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER])
+    waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.PERSONAL])
     tx.execute(
         update(inbound)
         .where(waiting, inbound.c.received_at < now - KEPT_WAITING)

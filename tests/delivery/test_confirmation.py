@@ -112,7 +112,7 @@ def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
     mailbox = Mailbox()
     work, emails = application(store, mailbox), waiting(store, IMPORTED_AN_HOUR + 5)
     first = sent_confirmations(work, emails)
-    assert (first.sent, "this hour" in first.trouble) == (IMPORTED_AN_HOUR, True)
+    assert (first.sent, "this hour" in first.problem) == (IMPORTED_AN_HOUR, True)
     with store.begin() as tx:
         assert signups.request(tx, "web@example.org", "stars", NOW)
     assert sent_confirmations(work, emails, NOW + timedelta(hours=2)) == SentConfirmations(5)

@@ -83,7 +83,7 @@ def reply(store: Store, person: Subscription | None = None, said: str = REPLY) -
     sender = LEAVING if person else LETTER
     raw = f"Message-ID: <{uuid4().hex}@example.org>\r\n\r\n{said}".encode()
     to = Links.reply_address(LINKS, person.id) if person else "digest@example.org"
-    state = inbound.InboundState.REVIEW if person else inbound.InboundState.LETTER
+    state = inbound.InboundState.REVIEW if person else inbound.InboundState.PERSONAL
     with store.begin() as tx:
         inbound.keep(tx, raw, envelope_from=sender, envelope_to=to, now=NOW, aligned=False)
         key = inbound.identity(raw, to)

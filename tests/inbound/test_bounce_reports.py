@@ -154,7 +154,7 @@ def test_18_an_address_alone_proves_nothing(scenario: DeliveryScenario):
     assert events_told(scenario) == ["soft bounce"]
     with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is None
-        assert [one.state for one in inbound.review_queue(tx)] == [InboundState.LETTER]
+        assert [one.state for one in inbound.review_queue(tx)] == [InboundState.PERSONAL]
 
 
 @pytest.mark.parametrize("subtype", ["report", "mixed"])

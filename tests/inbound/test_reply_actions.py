@@ -262,7 +262,7 @@ def test_help_lists_ten_commands_which_are_all_understood(ada: Conversation, mai
     for words, meaning in COMMAND_HELP:
         assert f"* {words}: {meaning}" in said(answer)
         ada.reply(words, NOW + timedelta(days=next(NUMBERS) + 2), In_Reply_To=mailed)
-    assert InboundState.LETTER not in ada.inbound_states()
+    assert InboundState.PERSONAL not in ada.inbound_states()
 
 
 def test_at_most_five_answers_a_day_and_every_command_is_done(ada: Conversation):

@@ -257,7 +257,7 @@ def test_a_relay_on_this_machine_needs_no_tls_and_gets_no_password(
     server = trusted(starttls=False, login=False)
     made = mailer(f"smtp://127.0.0.1:{server.port}")
     assert made.send(email()) == "queued as 1"
-    assert "without TLS" in made.greet()
+    assert "without TLS" in made.check_login()
     assert not any(line.startswith("AUTH") for line in server.in_clear)
     assert [is_loopback(host) for host in ("localhost", "::1", "127.9.9.9")] == [True] * 3
     assert [is_loopback(host) for host in ("mail.example.org", "10.0.0.1")] == [False] * 2

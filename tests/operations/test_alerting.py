@@ -746,7 +746,7 @@ def review(service: Service, number: int = 0) -> None:
         inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
         found = inbound.next_new(tx)
         assert found
-        inbound.set_state(tx, found.id, inbound.InboundState.LETTER)
+        inbound.set_state(tx, found.id, inbound.InboundState.PERSONAL)
 
 
 def test_an_alert_goes_to_the_operator_alone_as_an_automatic_mail(service: Service):

@@ -120,7 +120,7 @@ def test_queues_ages_and_alerts(store: Store):
         )
         letter = inbound.next_new(tx)
         assert letter
-        inbound.set_state(tx, letter.id, inbound.InboundState.LETTER)
+        inbound.set_state(tx, letter.id, inbound.InboundState.PERSONAL)
         incidents.record_duration(tx, "score", 12.5, NOW)
         leases.heartbeat(tx, "one", "serve", NOW - timedelta(seconds=30))
         leases.heartbeat(tx, "two", "serve", NOW - timedelta(seconds=90))

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.error
 from functools import partial
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from newsletter.mailers import BatchMailer, RejectedReadersError, SendError, SendFailure
+from newsletter.mailers.sendgrid.client import reason_of
 from newsletter.mailers.sendgrid.mailer import NO_TRACKING, SendGridMailer
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class SendGridBatches(SendGridMailer):
                 raise SendError(SendFailure.UNSENT, str(mapped)) from None
             raise mapped from None
         except (OSError, HTTPException) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-            message = f"SendGrid cannot be reached: {reason}"
+            message = f"SendGrid cannot be reached: {reason_of(error)}"
             raise SendError(SendFailure.UNSENT, message) from None
 
 

@@ -9,15 +9,13 @@ settings-inbound-parse.
 from __future__ import annotations
 
 import json
-import logging
-import urllib.error
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.findings import CheckError, CheckResult, DnsRecord, Finding, fail, ok, warn
 from newsletter.domain.http_headers import http_date
 from newsletter.mailers import MailCheck, SendError
-from newsletter.mailers.sendgrid.client import client
+from newsletter.mailers.sendgrid.client import client, reason_of
 from newsletter.mailers.sendgrid.mailer import VALIDATED, SendGridMailer
 
 if TYPE_CHECKING:
@@ -44,8 +42,6 @@ class _NotAllowedError(CheckError):
 
 class SendGridCheck:
     def __init__(self, settings: Settings, timeout: float) -> None:
-        # The library prints the key and every payload at DEBUG.
-        logging.getLogger("python_http_client").setLevel(logging.WARNING)
         key = settings.sendgrid_api_key.get_secret_value()
         self._client = client(key, settings.sendgrid_url, timeout).client
         self._mailer = SendGridMailer(settings, timeout=timeout)
@@ -62,7 +58,7 @@ class SendGridCheck:
         scopes = [str(one) for one in _list(found, "scopes")]
         return CheckResult((_permissions(scopes),), self._date)
 
-    def would_take(self, email: Email) -> CheckResult:
+    def check_mail(self, email: Email) -> CheckResult:
         check, asked = "sendgrid mail", "POST /v3/mail/send in sandbox mode, to the operator"
         try:
             status = self._mailer.try_out(email)
@@ -157,8 +153,7 @@ class SendGridCheck:
             self._keep_date(error.headers or {})
             raise _refused(error.status_code) from None
         except (OSError, HTTPException) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-            message = f"SendGrid cannot be reached: {reason}"
+            message = f"SendGrid cannot be reached: {reason_of(error)}"
             raise CheckError(message) from None
         self._keep_date(answer.headers)
         if answer.status_code != OK:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -28,6 +29,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow no redirect: urllib would send the key to the new host and report success."""
 
 
+def reason_of(error: Exception) -> str:
+    """Why a request had no response. urllib wraps what failed before it was sent."""
+    return str(error.reason) if isinstance(error, urllib.error.URLError) else repr(error)
+
+
 def _opener(host: str) -> urllib.request.OpenerDirector:
     """Create one and keep it: it reads the environment and all certificate authorities.
 
@@ -46,6 +52,8 @@ def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the li
     from python_http_client.client import Client, Response
     from sendgrid.sendgrid import SendGridAPIClient
 
+    # The library prints the key and every payload at DEBUG.
+    logging.getLogger("python_http_client").setLevel(logging.WARNING)
     opener = _opener(host)
 
     class BoundedClient(Client):

@@ -7,7 +7,6 @@ completely written are wrapped in URLError, so nothing was sent; later errors ar
 from __future__ import annotations
 
 import json
-import logging
 import re
 import time
 import urllib.error
@@ -61,8 +60,6 @@ class SendGridMailer:
         timeout: float = TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # The library prints the key and every payload at DEBUG.
-        logging.getLogger("python_http_client").setLevel(logging.WARNING)
         self._client = client(
             settings.sendgrid_api_key.get_secret_value(), settings.sendgrid_url, timeout
         )

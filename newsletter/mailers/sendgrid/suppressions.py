@@ -7,8 +7,6 @@ twilio.com/docs/sendgrid/api-reference: `GET /v3/suppression/...` with limit and
 from __future__ import annotations
 
 import json
-import logging
-import urllib.error
 from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPException
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from newsletter.mailers import ListedAddress, ListName, SuppressionLists, SuppressionListsError
-from newsletter.mailers.sendgrid.client import client
+from newsletter.mailers.sendgrid.client import client, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +34,6 @@ SUCCESS = range(200, 300)
 
 class SendGridSuppressions:
     def __init__(self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS) -> None:
-        # The library prints the key and every payload at DEBUG.
-        logging.getLogger("python_http_client").setLevel(logging.WARNING)
         key = settings.sendgrid_api_key.get_secret_value()
         self._client = client(key, settings.sendgrid_url, timeout).client
 
@@ -91,8 +87,7 @@ def _body(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
         message = f"SendGrid answered {error.status_code} about its suppression lists{hint}"
         raise SuppressionListsError(message) from None
     except (OSError, HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-        message = f"SendGrid's suppression lists cannot be reached: {reason}"
+        message = f"SendGrid's suppression lists cannot be reached: {reason_of(error)}"
         raise SuppressionListsError(message) from None
     if answer.status_code not in SUCCESS:
         message = f"SendGrid answered {answer.status_code}; check NEWSLETTER_SENDGRID_URL"

@@ -222,11 +222,11 @@ def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], dateti
         None,
     )
     reader = Subscription(id=TEST_READER, email=to, rubric=SAMPLE.slug, since=now)
-    return check.would_take(copies.email(reader, uuid4().hex, now))
+    return check.check_mail(copies.email(reader, uuid4().hex, now))
 
 
 def _mailbox(settings: Settings) -> CheckResult:
-    where = ImapMailbox(settings, timeout=ANSWER_SECONDS).greet()
+    where = ImapMailbox(settings, timeout=ANSWER_SECONDS).check_login()
     return CheckResult((ok("imap login", f"{where} takes our login, over TLS"),))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     State = Mapping[str, Any]
 
-_REOPENED = (InboundState.REVIEW, InboundState.LETTER)
+_REOPENED = (InboundState.REVIEW, InboundState.PERSONAL)
 
 
 def reply_state(tx: Connection, mail_id: str) -> State:

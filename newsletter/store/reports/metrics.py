@@ -12,7 +12,7 @@ from sqlalchemy import case, func, select
 
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import leases
-from newsletter.store.inbound import InboundState as Letter
+from newsletter.store.inbound import InboundState
 from newsletter.store.ledger import CallState
 from newsletter.store.reports.reader_rubrics import IS_READERS_CALL
 from newsletter.store.subscribers import count_states
@@ -89,7 +89,7 @@ class MetricCounts:
             self._count_old_mails(tx, now)
             # The sum keeps the database from walking along the digests: few mails are pending.
             recent = delivery.c.digest_id + 0 > self._mails_up_to
-        waiting = inbound.c.state.in_([Letter.REVIEW, Letter.LETTER])
+        waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.PERSONAL])
         last = select(func.max(digest.c.id)).scalar_subquery()
         newest = select(digest.c.at).where(digest.c.id == last)
         return Ages(

@@ -133,7 +133,7 @@ def _halted(tx: Connection, now: datetime) -> tuple[Incident, ...]:
 
 def _replies(tx: Connection) -> tuple[int, datetime | None]:
     first = func.min(inbound.c.received_at, type_=inbound.c.received_at.type)
-    waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER])
+    waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.PERSONAL])
     number, oldest = tx.execute(select(func.count(), first).where(waiting)).one()
     return number, oldest
 

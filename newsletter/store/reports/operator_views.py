@@ -98,7 +98,7 @@ SHOWN_CHARACTERS = 2000
 """Characters of a mail that are shown: a request to unsubscribe is at its beginning."""
 
 
-_WAITING = inbound.c.state.in_((InboundState.REVIEW, InboundState.LETTER))
+_WAITING = inbound.c.state.in_((InboundState.REVIEW, InboundState.PERSONAL))
 _REPLIES = select(
     inbound.c.id,
     inbound.c.envelope_from,
