@@ -1,4 +1,4 @@
-"""Normalize text for comparison: no accents, punctuation or pleasantries, in 27 languages (pure)."""
+"""Normalize text: no accents, no punctuation, no pleasantries, in 27 languages (pure)."""
 
 from __future__ import annotations
 
