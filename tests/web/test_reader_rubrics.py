@@ -443,7 +443,7 @@ def test_a_mail_that_does_not_leave_is_said_and_can_be_asked_for_again(
     assert page.status == status
     assert said in page.words
     visit.mailbox.fault = None
-    if verdict is Verdict.UNKNOWN:
+    if failure is SendFailure.UNKNOWN:
         visit.clock.at = NOW + AGAIN
     [mine] = visit.everything(person)[0]
     visit.post(LINKS.reader_rubric_url(person.id, mine.slug), "save", **FIELDS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsletter.domain.reader_rubrics import VersionState
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, SendFailure
 from newsletter.rubrics.form import form_of_text
 from newsletter.store import reader_rubrics
 from newsletter.web.app import create_app
@@ -202,7 +202,7 @@ def test_save_after_the_back_button_changes_nothing(visit: Visit) -> None:
 def test_a_link_that_could_not_be_mailed_is_mailed_at_the_next_click(visit: Visit) -> None:
     person = reader(visit.store)
     tab = Tab(visit, person)
-    visit.mailbox.fault = SendError(Verdict.UNSENT, "down")
+    visit.mailbox.fault = SendError(SendFailure.UNSENT, "down")
     assert tab.press("save", title="Mine").status == 503
     [mine] = visit.everything(person)[0]
     assert visit.states(mine.slug) == [VersionState.DRAFT]
