@@ -130,6 +130,8 @@ def test_point_13_14_subject_and_preheader(name):
     assert 20 <= len(subject) <= 84
     hidden = page.body.find("div")
     assert "display:none" in hidden["style"]
+    # SpamAssassin's HTML_FONT_LOW_CONTRAST and FONT_INVIS_MSGID.
+    assert not re.search("(?<!-)color|font-size", hidden["style"])
     assert 40 <= len(hidden.get_text().strip()) <= 100
 
 
