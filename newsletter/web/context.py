@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from newsletter.render.templates import template_folder
 from newsletter.store import digests, reader_rubrics
 from newsletter.store.reports.metrics import MetricCounts
 from newsletter.web.health import DatabaseProbe
+from newsletter.web.model_calls import ModelCalls
 from newsletter.web.rate_limit import SignupLimiter
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ CACHE_PUBLIC = "public, max-age=300"
 CACHE_PRIVATE = "private, max-age=300"
 NO_STORE = "no-store"
 MAX_PREVIEWS = 2
+MAX_DRAFTS = 8
+PATIENCE = timedelta(seconds=30)
+"""How long a page waits for a model. Proxies wait for an answer for a minute."""
 OWN_RUBRIC = "your own rubric"
 """The title of a reader rubric that is paused or deleted."""
 
@@ -55,6 +59,7 @@ class Site:
     app: App
     scheduler_problem: Callable[[], str] = str
     """The problem of this process's scheduler; empty if it has none, or no scheduler."""
+    patience: timedelta = PATIENCE
 
     @cached_property
     def metric_counts(self) -> MetricCounts:
@@ -69,9 +74,12 @@ class Site:
         return SignupLimiter()
 
     @cached_property
-    def preview_slots(self) -> threading.Semaphore:
-        """Previews that a model reads for at once: others are told to try again."""
-        return threading.BoundedSemaphore(MAX_PREVIEWS)
+    def previews(self) -> ModelCalls:
+        return ModelCalls(MAX_PREVIEWS, self.patience)
+
+    @cached_property
+    def drafts(self) -> ModelCalls:
+        return ModelCalls(MAX_DRAFTS, self.patience)
 
     @cached_property
     def prefix(self) -> str:

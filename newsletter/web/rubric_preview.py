@@ -30,6 +30,7 @@ from newsletter.scoring.rubric_preview import (
 )
 from newsletter.store import reader_rubrics, subscriptions
 from newsletter.web import issue_view
+from newsletter.web.model_calls import StillRunning, TooManyCalls
 from newsletter.web.rubric_starts import price, reader_limits, trial_cost
 from newsletter.web.rubric_writer import (
     CHANGED,
@@ -54,14 +55,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READING_TIME = timedelta(seconds=25)
-"""For one press of the button: no call begins later. Proxies wait for an answer for a minute."""
+"""For one press of the button: no call begins later."""
 ATTEMPTS = 2
 """Calls for a chunk that is not answered: somebody waits."""
 SIGNS = {Mark.GAINED: "+", Mark.LOST: "-", Mark.KEPT: "="}
 BY_WORDS, ALL = "words", "all"
+AFTER_READING = "reading"
 FEW = 64
 """Unread papers whose highest price is counted; that of more is the day's budget."""
 BUSY = "Claude reads for other readers just now. Try again in a minute; nothing was spent."
+READS_ON = (
+    "Claude is still reading for you. This takes up to three minutes; you may close the page. What "
+    "it reads is kept, and paid for once."
+)
+HAS_READ = "Claude has ended reading."
 STALE = f"{CHANGED}. This is the preview of its new text; Claude was not asked."
 FAILED = (
     "Claude could not be asked just now. What it had read is kept, and paid for once. Below is "
@@ -88,7 +95,12 @@ def show(site: Site, request: Request) -> Response:
     if not isinstance(found, tuple):
         return found
     writer, draft = found
-    return _page(site, writer, draft, by_words=request.query_params.get("by") == BY_WORDS)
+    message = ""
+    if request.query_params.get("after") == AFTER_READING:
+        last = site.previews.last_result(writer.known.subscriber_id)
+        message = last if isinstance(last, str) and last else HAS_READ
+    by_words = request.query_params.get("by") == BY_WORDS
+    return _page(site, writer, draft, by_words=by_words, message=message)
 
 
 def read_more(site: Site, request: Request, form: Form) -> Response:
@@ -101,12 +113,12 @@ def read_more(site: Site, request: Request, form: Form) -> Response:
         return _page(site, writer, draft, message=STALE, status=409)
     if not site.app.scorer.judges or not draft.given.days:
         return _page(site, writer, draft)
-    if not site.preview_slots.acquire(blocking=False):
-        return _page(site, writer, draft, message=BUSY)
     try:
-        message = _read(site, writer, draft)
-    finally:
-        site.preview_slots.release()
+        message = site.previews.run(writer.known.subscriber_id, partial(_read, site, writer, draft))
+    except TooManyCalls:
+        message = BUSY
+    except StillRunning:
+        message = READS_ON
     return _page(site, writer, draft, message=message)
 
 
@@ -199,6 +211,7 @@ def _page(
 ) -> Response:
     scored, preview = _previewed(site, draft, by_words=by_words)
     here = f"{path_of(site, writer, draft.slug)}/preview"
+    running = site.previews.is_running(writer.known.subscriber_id)
     return site.page(
         "rubric_preview.html",
         status=status,
@@ -211,7 +224,8 @@ def _page(
         missed=[_row(one) for one in preview.missed],
         marks={mark.value: preview.count(mark) for mark in SIGNS},
         unfetched=draft.given.unfetched,
-        message=message,
+        message=READS_ON if running else message,
+        running=running,
         scored=scored,
         here=here,
         form=path_of(site, writer, draft.slug),

@@ -7,8 +7,9 @@ typed, pasted and uploaded is data: it is cut to a size and never an instruction
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain import announcements
@@ -27,12 +28,14 @@ from newsletter.store import ledger, papers, reader_rubrics
 from newsletter.store.ledger import Budget
 from newsletter.web import issue_view
 from newsletter.web.forms import MAX_UPLOAD, first
+from newsletter.web.model_calls import StillRunning, TooManyCalls
 from newsletter.web.rubric_writer import (
     Writer,
     find_writer,
     may_create,
     path_of,
     preferences_of,
+    rubric_notice,
     too_many,
     unknown_link,
 )
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
     from newsletter.domain.model import Paper
     from newsletter.domain.rubric_draft import LibraryPaper
+    from newsletter.scorers import Drafter
     from newsletter.scoring.run import ScoringLimits
     from newsletter.web.context import Site
     from newsletter.web.forms import Form, Upload
@@ -59,6 +63,15 @@ MAX_NEWEST = 1_000
 CENT = 10_000_000
 MAX_NAMED = 10
 """Ids in a message."""
+BUSY = "Claude writes for other readers just now."
+WRITES_ON = (
+    "Claude is still writing. Send the same again in a few minutes to get its draft: it is kept, "
+    "and paid for once."
+)
+WRITING = (
+    "This takes up to a minute. Then go back, and send the same again: its draft is kept, and paid "
+    "for once."
+)
 BY_MODEL, LIKED = "model", "more"
 SEPARATORS = re.compile(r"[\s,;]+")
 
@@ -238,19 +251,11 @@ def _not_found(liked: liked_papers.LikedPapers) -> list[str]:
 
 def _drafted(site: Site, writer: Writer, started: Started, *, by_model: bool) -> Response:
     """Make the draft, keep it, and show it. Raises StartFault."""
-    app, limits = site.app, reader_limits(site)
-    with app.store.read() as tx:
-        newest = papers.newest(tx, MAX_NEWEST)
+    app = site.app
     try:
-        made = draft_for_reader(
-            app.store,
-            app.drafter if by_model else None,
-            started.material,
-            newest,
-            Budget(limits.budget_nanos, limits.month_budget_nanos),
-            app.clock,
-            trial_account(writer.known.subscriber_id),
-        )
+        made = _make(site, writer, started.material, app.drafter if by_model else None)
+    except StillRunning:
+        return rubric_notice(site, writer, "Claude is already writing for you", WRITING)
     except ValueError as error:
         field = StartField.CATEGORIES if "category" in str(error) else StartField.ABOUT
         raise StartFault(field, str(error)) from error
@@ -270,6 +275,38 @@ def _drafted(site: Site, writer: Writer, started: Started, *, by_model: bool) ->
         except reader_rubrics.ReaderErased:
             return unknown_link(site)
     return _drafted_page(site, writer, slug, made, started)
+
+
+def _make(
+    site: Site, writer: Writer, material: DraftMaterial, drafter: Drafter | None
+) -> ReaderDraft:
+    """The draft; made without the model if that takes too long, or writes for too many others.
+
+    Raises StillRunning if it writes for this reader already, and ValueError.
+    """
+    app, limits, reader_id = site.app, reader_limits(site), writer.known.subscriber_id
+    with app.store.read() as tx:
+        newest = papers.newest(tx, MAX_NEWEST)
+    draft = partial(
+        draft_for_reader,
+        app.store,
+        material=material,
+        newest=newest,
+        budget=Budget(limits.budget_nanos, limits.month_budget_nanos),
+        clock=app.clock,
+        slug=trial_account(reader_id),
+    )
+    if drafter is None:
+        return draft(drafter=None)
+    try:
+        return site.drafts.run(reader_id, partial(draft, drafter=drafter))
+    except TooManyCalls:
+        problem = BUSY
+    except StillRunning as running:
+        if not running.started:
+            raise
+        problem = WRITES_ON
+    return replace(draft(drafter=None), problem=problem)
 
 
 def _drafted_page(

@@ -294,20 +294,6 @@ def test_a_fault_of_the_vendor_leaves_the_ranking_by_words(
         anthropic.faults.clear()
 
 
-def test_other_readers_wait_their_turn(
-    store: Store, person: Subscription, anthropic: FakeAnthropic
-) -> None:
-    list_day(store, THURSDAY, subjects(3))
-    slug = save_draft(store, person)
-    site = site_of(store, anthropic)
-    while site.preview_slots.acquire(blocking=False):
-        pass
-    with served(create_app(site)) as web:
-        page = web.post(preview(person, slug))
-    assert "reads for other readers just now" in page.words
-    assert anthropic.requests == []
-
-
 def test_a_text_that_speaks_to_the_model_changes_no_score(
     store: Store, person: Subscription, anthropic: FakeAnthropic
 ) -> None:

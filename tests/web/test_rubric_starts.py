@@ -227,7 +227,7 @@ def test_a_day_has_a_budget_that_no_new_draft_resets(
         ({}, "write a sentence, or add papers"),
         ({"about": "x" * 501}, "has 501 characters"),
         ({"about": "???"}, "no words"),
-        ({"about": ABOUT, "categories": "cs.LX"}, "no category cs.LX; did you mean"),
+        ({"about": ABOUT, "categories": "cs.LX"}, "is no arXiv category; did you mean"),
         ({"pasted": "just words"}, "no paper was found"),
         ({"file": b"%PDF-1.7\n\xff\xfe\x00"}, "not UTF-8"),
         ({"file": "@misc{a, title={Müller}}".encode("latin-1")}, "export it again as UTF-8"),
