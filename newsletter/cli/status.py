@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, say, screen, table
-from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
-from newsletter.domain.formatting import dollars, month_start, plural
+from newsletter.domain.alerts import Alert, OpenAlert, Section, ServiceState, grouped
+from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.shared_settings import list_names
 from newsletter.domain.votes import describe_votes
 from newsletter.operations import shared_settings
@@ -17,7 +17,7 @@ from newsletter.operations.alerting import collect_state, thresholds
 from newsletter.rubrics.folder import RubricFolder, RubricSource, no_rubric
 from newsletter.settings import Settings, read_settings
 from newsletter.store import Store, alerts, claims, deliveries, digests, subscribers, votes
-from newsletter.store.reports import monitoring, operator_views, reader_rubrics
+from newsletter.store.reports import operator_views, reader_rubrics
 from newsletter.store.task_queue import is_working, read_queue
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ def show_status(*, as_json: bool) -> int:
     store = bootstrap.open_store(settings)
     folder = RubricFolder(settings.rubrics_dir)
     rubrics = bootstrap.catalog(settings, folder, store)
-    wrong = _wrong(store, settings, rubrics)
+    seen = _state(store, settings, rubrics)
+    wrong = _wrong(store, settings, seen)
     facts = {
         "alerts": [_alert_facts(one) for one in wrong],
-        **_facts(store),
+        **_facts(store, seen),
         "votes": _votes(store, folder),
         "settings_differ": _differences(store, settings, folder),
         **_queue_facts(store),
@@ -161,14 +162,20 @@ def _differences(store: Store, settings: Settings, rubrics: RubricFolder) -> lis
         return (own.differences(tx) if own else None) or []
 
 
-def _wrong(store: Store, settings: Settings, rubrics: RubricSource) -> list[OpenAlert]:
+def _state(store: Store, settings: Settings, rubrics: RubricSource) -> ServiceState:
+    calendar = bootstrap.build_calendar(settings)
+    return collect_state(store, settings, rubrics, calendar, bootstrap.now())
+
+
+def _wrong(store: Store, settings: Settings, seen: ServiceState) -> list[OpenAlert]:
     """The alerts that hold now, whether or not the service has recorded them."""
-    now = bootstrap.now()
-    seen = collect_state(store, settings, rubrics, bootstrap.build_calendar(settings), now)
     found = find_alerts(seen, thresholds(settings))
     with store.read() as tx:
         known = {one.alert.key: one for one in alerts.open_alerts(tx)}
-    return [replace(known.get(one.key) or OpenAlert(0, one, now, now), alert=one) for one in found]
+    return [
+        replace(known.get(one.key) or OpenAlert(0, one, seen.now, seen.now), alert=one)
+        for one in found
+    ]
 
 
 def _alert_facts(one: OpenAlert) -> dict[str, Any]:
@@ -192,13 +199,11 @@ def _words(section: Section) -> str:
     return f"! {section.title}{about}: {section.what}\n  {section.fix}{commands}\n"
 
 
-def _facts(store: Store) -> dict[str, Any]:
-    month = month_start(bootstrap.now())
+def _facts(store: Store, seen: ServiceState) -> dict[str, Any]:
     with store.read() as tx:
         editions = digests.summaries(tx, SHOWN, of_operator=True)
         states = {state.value: n for state, n in deliveries.count_all(tx).items()}
         people = {state.value: n for state, n in subscribers.count_states(tx).items()}
-        spent, unknown_nanos = monitoring.spent_since(tx, month)
         halted = deliveries.halted(tx)
         unknown = len(claims.unknown_deliveries(tx))
         replies = operator_views.count_replies(tx)
@@ -226,8 +231,8 @@ def _facts(store: Store) -> dict[str, Any]:
         "reader_rubrics": asdict(own),
         "subscribers": people,
         "deliveries": states,
-        "month_nanos": spent,
-        "month_uncertain_nanos": unknown_nanos,
+        "month_nanos": seen.month_nanos - seen.month_unknown_nanos,
+        "month_uncertain_nanos": seen.month_unknown_nanos,
         "unreadable_reports": unreadable,
         "needs_a_hand": needs,
     }

@@ -260,6 +260,9 @@ class ServiceState:
     """First mails to imported addresses that wait for the hourly limit."""
     rubric_spending: tuple[Incident, ...] = ()
     month_nanos: int = 0
+    """Spent or reserved this month."""
+    month_unknown_nanos: int = 0
+    """The part of it that may not have been billed."""
     complaints: int = 0
     accepted_mails: int = 0
     refused_signups: tuple[Incident, ...] = ()

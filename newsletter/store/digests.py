@@ -16,7 +16,7 @@ from newsletter.domain.digest import HELD_KINDS, StoredDigest
 from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
 from newsletter.domain.reader_rubrics import PREFIX
 from newsletter.store import StoreError, paper_news, search
-from newsletter.store.search import CODEC
+from newsletter.store.search import codec
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import digest_outcome, digest_paper
 from newsletter.store.upsert import insert
@@ -75,7 +75,7 @@ def save(
         "announced": digest.coverage.announced,
         "scanned": digest.coverage.scanned,
         "cost_nanos": 0 if digest.since else sum(usage.total_nanos for usage in digest.usage),
-        "body": CODEC.dump_json(digest).decode(),
+        "body": codec().dump_json(digest).decode(),
         "at": now,
     }
     fresh = insert(tx, digest_table).values(row).on_conflict_do_nothing()
@@ -97,7 +97,7 @@ def save(
 def _claim_news(tx: Connection, digest_id: int, digest: Digest) -> None:
     """Leave out the news that another digest of the rubric has told in the meantime."""
     if (claimed := paper_news.claim(tx, digest_id, digest)) != digest:
-        body = CODEC.dump_json(claimed).decode()
+        body = codec().dump_json(claimed).decode()
         tx.execute(update(digest_table).where(digest_table.c.id == digest_id).values(body=body))
 
 
@@ -141,7 +141,7 @@ def forget(tx: Connection, slug: str) -> None:
             usage=(),
             since=None if row.since == row.date else row.since,
         )
-        values = {"body": CODEC.dump_json(empty).decode(), "picks": 0}
+        values = {"body": codec().dump_json(empty).decode(), "picks": 0}
         tx.execute(update(digest_table).where(digest_table.c.id == row.id).values(values))
     search.remove(tx, slug)
     tx.execute(delete(digest_paper).where(digest_paper.c.rubric == slug))
@@ -304,7 +304,7 @@ def _one(tx: Connection, query: Select[int, str]) -> tuple[int, Digest] | None:
 def _digest(key: int, body: str) -> Digest:
     """Raises StoreError for a damaged body: it must not count as missing."""
     try:
-        return CODEC.validate_json(body)
+        return codec().validate_json(body)
     except ValueError:
         message = f"digest {key} is damaged in the database; restore it from a backup"
         raise StoreError(message) from None

@@ -1,12 +1,13 @@
 """Full-text search of picked papers and near misses: FTS5 on SQLite, text search on PostgreSQL.
 
 The text is in one plain table. `prepare` builds the index from it, so that a copied database is
-searchable after its first start. CODEC converts digests to and from their stored JSON.
+searchable after its first start. `codec` converts digests to and from their stored JSON.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from newsletter.domain.model import NearMiss, Pick
     from newsletter.domain.search_query import SearchQuery
 
-CODEC: TypeAdapter[Digest] = TypeAdapter(Digest)
-
 FIELDS = ("title", "authors", "abstract", "comment")
 SQLITE_INDEX = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS archive_words USING fts5("
@@ -44,6 +43,12 @@ POSTGRES_WEIGHED = " || ".join(
 POSTGRES_INDEX = (
     f"CREATE INDEX IF NOT EXISTS ix_archive_words ON archive_text USING gin ({POSTGRES_WORDS})"
 )
+
+
+@cache
+def codec() -> TypeAdapter[Digest]:
+    """Built at its first use: commands that read no digest save its 10 ms."""
+    return TypeAdapter(Digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def prepare(tx: Connection) -> int:
     )
     rows = tx.execute(missing.order_by(digest_table.c.id)).all()
     for digest_id, body in rows:
-        _add(tx, digest_id, CODEC.validate_json(body))
+        _add(tx, digest_id, codec().validate_json(body))
     if _is_sqlite(tx):
         # The plain table may have come from elsewhere (a copy, a restore): count what is indexed.
         plain = tx.scalar(select(func.count()).select_from(archive_text))

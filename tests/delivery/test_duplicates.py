@@ -18,7 +18,7 @@ from newsletter.render.paper_view import entries, near_misses
 from newsletter.scoring.triage import paper_identity, triage
 from newsletter.store import digests, search
 from newsletter.store.papers import keep
-from newsletter.store.search import CODEC
+from newsletter.store.search import codec
 from newsletter.web import feed as atom_feed
 from newsletter.web import issue_view as page
 from tests.fakes.anthropic import FakeAnthropic
@@ -166,11 +166,11 @@ def test_pick_and_near_miss_show_both_ids_everywhere() -> None:
 
 def test_both_ids_are_frozen_and_a_digest_of_before_is_read() -> None:
     made = shown_twice()
-    body = json.loads(CODEC.dump_json(made))
-    assert CODEC.validate_json(json.dumps(body)) == made
+    body = json.loads(codec().dump_json(made))
+    assert codec().validate_json(json.dumps(body)) == made
     for one in body["picks"]:
         del one["also"]
-    assert {pick.also for pick in CODEC.validate_json(json.dumps(body)).picks} == {()}
+    assert {pick.also for pick in codec().validate_json(json.dumps(body)).picks} == {()}
 
 
 def test_the_archive_finds_it_by_either_id(store: Store) -> None:

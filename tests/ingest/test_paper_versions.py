@@ -15,6 +15,7 @@ from newsletter.ingest.feed_check import FeedState
 from newsletter.ingest.status import with_provenance
 from newsletter.store import digests, paper_versions
 from newsletter.store import papers as shelf
+from newsletter.store.search import codec
 from newsletter.store.tables import paper, paper_version
 from tests.fakes.arxiv_timeline import TimelineSource, Version, withdrawal
 from tests.ingest.test_feed_check import morning
@@ -201,12 +202,12 @@ def test_an_old_digest_without_these_fields_still_loads(service):
     service.put(1, MONDAY)
     morning(service, MONDAY)
     made = freeze(service, MONDAY)
-    text = digests.CODEC.dump_json(replace(made, withdrawn=())).decode()
+    text = codec().dump_json(replace(made, withdrawn=())).decode()
     import json
 
     body = json.loads(text)
     del body["withdrawn"], body["coverage"]["crosscheck"]
-    old = digests.CODEC.validate_json(json.dumps(body))
+    old = codec().validate_json(json.dumps(body))
     assert old.withdrawn == ()
     assert old.coverage.crosscheck is None
 

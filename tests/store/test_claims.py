@@ -10,7 +10,14 @@ import pytest
 from sqlalchemy import update
 
 from newsletter.domain.mail import Delivery, DeliveryState
-from newsletter.store import claims, first_mails, subscribers, subscriptions, suppressions
+from newsletter.store import (
+    claims,
+    deliveries,
+    first_mails,
+    subscribers,
+    subscriptions,
+    suppressions,
+)
 from newsletter.store.claims import SendOutcome
 from newsletter.store.tables import delivery
 from tests.fakes.mail import RUBRIC, START, DeliveryScenario
@@ -62,6 +69,24 @@ def put(scenario: DeliveryScenario, **values: Any) -> None:
 def recorded(scenario: DeliveryScenario, outcome: SendOutcome, now: datetime = LATER) -> int:
     with scenario.store.begin() as tx:
         return claims.record(tx, [outcome], now)
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+def test_all_rows_are_counted_by_state(scenario: DeliveryScenario, state: DeliveryState) -> None:
+    """States in the order of their names; those without rows are left out."""
+    put(scenario, state=state)
+    with scenario.store.begin() as tx:
+        assert deliveries.count_all(tx) == {state: 3}
+        one = rows(scenario)[0].id
+        tx.execute(update(delivery).where(delivery.c.id == one).values(state=SKIPPED))
+        found = deliveries.count_all(tx)
+    assert found == ({SKIPPED: 3} if state is SKIPPED else {state: 2, SKIPPED: 1})
+    assert list(found) == sorted(found)
+
+
+def test_no_rows_are_counted_as_none(store: Store) -> None:
+    with store.read() as tx:
+        assert deliveries.count_all(tx) == {}
 
 
 def test_a_claim_is_limited_and_records_owner_mailer_and_lease(scenario: DeliveryScenario) -> None:

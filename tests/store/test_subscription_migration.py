@@ -16,7 +16,7 @@ from newsletter.domain.digest import compose
 from newsletter.domain.model import Criterion, Listing, Outcome, Paper, Rubric, Score, Usage
 from newsletter.domain.subscriber_csv import SubscriberRow
 from newsletter.store import subscriber_import, subscriptions
-from newsletter.store.search import CODEC
+from newsletter.store.search import codec
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.tables import delivery, digest
 from tests.fakes.database import upgraded
@@ -105,7 +105,7 @@ def fill(tx: Connection) -> None:
 
 
 def _add_digest(tx: Connection, digest_id: int, slug: str, day: date, *, body: bool) -> None:
-    made = CODEC.dump_json(_digest(slug, day)).decode() if body else "{}"
+    made = codec().dump_json(_digest(slug, day)).decode() if body else "{}"
     at = datetime.combine(day, time(1, 30), UTC)
     tx.execute(text(DIGEST), {"id": digest_id, "slug": slug, "day": day, "body": made, "at": at})
 

@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from newsletter.domain.model import Crosscheck, Withdrawal
 from newsletter.store import digests, paper_versions
+from newsletter.store.search import codec
 from newsletter.store.tables import digest as table
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
@@ -42,7 +43,7 @@ def test_the_later_issue_lists_the_withdrawn_paper(store):
     with store.begin() as tx:
         key, made = digests.load(tx, STARS.slug, THURSDAY)
         made = replace(made, withdrawn=told, coverage=replace(made.coverage, crosscheck=check))
-        body = digests.CODEC.dump_json(made).decode()
+        body = codec().dump_json(made).decode()
         tx.execute(update(table).where(table.c.id == key).values(body=body))
     with served(create_app(make_site(store))) as web:
         words = web.get("/archive/stars/2025-09-25/").words

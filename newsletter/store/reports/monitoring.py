@@ -38,7 +38,7 @@ DAY = timedelta(days=1)
 
 def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
     """The state that the database knows; the caller adds late announcements and disks."""
-    month = month_start(now)
+    spent, unknown_nanos = spent_since(tx, month_start(now))
     complaints, accepted = events.complaints(tx, now - MONTH)
     replies, oldest = _replies(tx)
     queue = read_queue(tx, now)
@@ -55,7 +55,8 @@ def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
         unknown_mail=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
         halted_digests=_halted(tx, now),
         rubric_spending=spent_by_rubric(tx, now - SPENT_DAYS),
-        month_nanos=sum(spent_since(tx, month)),
+        month_nanos=spent + unknown_nanos,
+        month_unknown_nanos=unknown_nanos,
         complaints=complaints,
         accepted_mails=accepted,
         waiting_replies=replies,
