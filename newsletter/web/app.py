@@ -203,11 +203,12 @@ def _form_routes(site: Site) -> list[Route]:
     return _posts(
         {
             **{path: with_form(_page(site, answer)) for path, answer in forms.items()},
-            **{path: with_large_form(_page(site, answer)) for path, answer in large.items()},
+            # Before the large forms: `/rubrics/{token}/{slug}` would match these paths too.
             **{
                 path: with_upload(_page(site, answer), may_upload)
                 for path, answer in UPLOADS.items()
             },
+            **{path: with_large_form(_page(site, answer)) for path, answer in large.items()},
             **{path: endpoint(site) for path, endpoint in WEBHOOKS.items()},
         }
     )
