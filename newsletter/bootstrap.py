@@ -151,7 +151,7 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         mailbox=build_mailbox(settings),
         suppression_lists=suppression_lists(settings),
         batch_mailer=resolve_name(batch_mailer)(settings) if batch_mailer else None,
-        drafter=build_drafter(settings) if settings.reader_rubrics else None,
+        drafter=build_drafter(settings),
         engine=build_engine(settings, store),
     )
 

@@ -78,7 +78,7 @@ class Drafted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ReaderDraft:
+class PageDraft:
     """`problem` says why a model did not write it, where one was asked. `guessed`: nobody named the
     categories.
     """
@@ -90,7 +90,7 @@ class ReaderDraft:
     guessed: bool = False
 
 
-def draft_for_reader(
+def draft_on_page(
     store: Store,
     drafter: Drafter | None,
     material: DraftMaterial,
@@ -98,7 +98,7 @@ def draft_for_reader(
     budget: Budget,
     clock: Callable[[], datetime],
     slug: str,
-) -> ReaderDraft:
+) -> PageDraft:
     """Draft with the model, or on this machine if there is none or it fails.
 
     Raises ValueError for material that nothing can be drafted from.
@@ -113,12 +113,12 @@ def draft_for_reader(
         try:
             found = draft_with_model(store, drafter, material, budget, clock, slug)
         except DraftFailed as error:
-            log.warning("a reader's draft is made without the model: %s", error)
+            log.warning("a draft is made without the model: %s", error)
             problem = error.for_reader
         else:
-            return ReaderDraft(found.draft, found.nanos, by_model=True)
+            return PageDraft(found.draft, found.nanos, by_model=True)
     draft = draft_without_model(named, newest)
-    return ReaderDraft(draft, problem=problem, guessed=guessed)
+    return PageDraft(draft, problem=problem, guessed=guessed)
 
 
 def draft_without_model(

@@ -22,7 +22,7 @@ from newsletter.inbound.why import MAX_LOOKUPS
 from newsletter.rubrics.folder import of_operator
 from newsletter.rubrics.library import Library, LibraryError, read_library
 from newsletter.scoring import liked_papers
-from newsletter.scoring.drafting import DraftMaterial, ReaderDraft, draft_for_reader
+from newsletter.scoring.drafting import DraftMaterial, PageDraft, draft_on_page
 from newsletter.scoring.workload import reader_rubric_limits
 from newsletter.store import ledger, papers, reader_rubrics
 from newsletter.store.ledger import Budget
@@ -175,7 +175,7 @@ def _from_ratings(site: Site, ratings: Mapping[str, str]) -> Started:
 
 def _from_papers(site: Site, writer: Writer, entered: StartFields, file: bytes) -> Started:
     """Raises StartFault."""
-    about, categories = _sentence(entered.about), _categories(entered.categories)
+    about, categories = read_sentence(entered.about), read_categories(entered.categories)
     found: list[LibraryPaper] = []
     notes: list[str] = []
     for field, data in ((StartField.PASTED, entered.pasted.encode()), (StartField.FILE, file)):
@@ -199,7 +199,8 @@ def _from_papers(site: Site, writer: Writer, entered: StartFields, file: bytes) 
     return Started(DraftMaterial(about, liked.papers, categories), tuple(notes))
 
 
-def _sentence(text: str) -> str:
+def read_sentence(text: str) -> str:
+    """Raises StartFault."""
     sentence = " ".join(text.split())
     if len(sentence) > MAX_SENTENCE:
         message = f"has {len(sentence)} characters; say it in at most {MAX_SENTENCE}"
@@ -207,7 +208,8 @@ def _sentence(text: str) -> str:
     return sentence
 
 
-def _categories(text: str) -> tuple[str, ...]:
+def read_categories(text: str) -> tuple[str, ...]:
+    """Raises StartFault."""
     names = tuple(dict.fromkeys(name for name in SEPARATORS.split(text) if name))
     for name in names:
         if fault := category_fault(name):
@@ -279,7 +281,7 @@ def _drafted(site: Site, writer: Writer, started: Started, *, by_model: bool) ->
 
 def _make(
     site: Site, writer: Writer, material: DraftMaterial, drafter: Drafter | None
-) -> ReaderDraft:
+) -> PageDraft:
     """The draft; made without the model if that takes too long, or writes for too many others.
 
     Raises StillRunning if it writes for this reader already, and ValueError.
@@ -288,7 +290,7 @@ def _make(
     with app.store.read() as tx:
         newest = papers.newest(tx, MAX_NEWEST)
     draft = partial(
-        draft_for_reader,
+        draft_on_page,
         app.store,
         material=material,
         newest=newest,
@@ -310,7 +312,7 @@ def _make(
 
 
 def _drafted_page(
-    site: Site, writer: Writer, slug: str, made: ReaderDraft, started: Started
+    site: Site, writer: Writer, slug: str, made: PageDraft, started: Started
 ) -> Response:
     form = path_of(site, writer, slug)
     return site.page(
@@ -402,7 +404,7 @@ def _rating_page(
     fault: StartFault | None = None,
 ) -> Response:
     try:
-        names = _categories(categories) or _read_now(site, writer)
+        names = read_categories(categories) or _read_now(site, writer)
     except StartFault as unknown:
         names, fault = _read_now(site, writer), unknown
     chosen = (

@@ -90,7 +90,7 @@ def read(folder: Path, slug: str = "stars") -> str:
 
 def fields(page: Page, path: str = EDIT) -> dict[str, Any]:
     """What a browser would send of the editor's form."""
-    [form] = page.soup.find_all("form", action=re.compile(re.escape(path)))
+    form = page.soup.find_all("form", action=re.compile(re.escape(path)))[-1]
     found: dict[str, Any] = {}
     for box in form.find_all(["input", "textarea"]):
         if box.get("type") in ("radio", "checkbox") and not box.has_attr("checked"):

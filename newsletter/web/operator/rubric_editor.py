@@ -27,7 +27,7 @@ from newsletter.rubrics.save import RubricText, is_file_name, read_text, write_p
 from newsletter.store import leases
 from newsletter.store.operator.actions import ActionKind
 from newsletter.web.forms import first
-from newsletter.web.operator import auth
+from newsletter.web.operator import auth, rubric_draft
 from newsletter.web.operator.actions import (
     Change,
     folder_of,
@@ -36,6 +36,7 @@ from newsletter.web.operator.actions import (
     refusal,
     stamp,
 )
+from newsletter.web.operator.rubric_draft import DraftRequest
 from newsletter.web.operator.rubrics import replayed, requested_slug
 from newsletter.web.reader_rubrics import field_values
 
@@ -115,6 +116,7 @@ class EditorAnswer(NamedTuple):
     name: str = ""
     name_fault: str = ""
     more: int = 0
+    draft: DraftRequest = DraftRequest()
 
 
 def show(site: Site, request: Request) -> Response:
@@ -165,6 +167,8 @@ def _write(site: Site, sent: SentForm, slug: str) -> Response:
     _folder(site)
     form, session = sent.fields, sent.session
     action, name = first(form, "action"), first(form, "name")
+    if not slug and rubric_draft.is_asked(form):
+        return _draft(site, sent)
     entered = _entered(slug, form)
     if entered.form and (
         action == "categories" or action.partition("-")[0] in ("add", "up", "down", "remove")
@@ -186,6 +190,17 @@ def _write(site: Site, sent: SentForm, slug: str) -> Response:
     if action != "save":
         return _page(site, session, entered, EditorAnswer(NO_FAULT, name=name))
     return _save(site, sent, entered, slug or name)
+
+
+def _draft(site: Site, sent: SentForm) -> Response:
+    """The form of a new rubric, filled by a draft."""
+    made = rubric_draft.draft(site, sent.fields)
+    name, status = first(sent.fields, "name"), 422 if made.request.errors else 200
+    text = made.text or STARTING_TEXT
+    form = form_of_text(text) if made.text else RubricForm()
+    entered = Entered("", text, stamp(NO_FILE.state), form)
+    answer = EditorAnswer(made.message, status, name=name, draft=made.request)
+    return _page(site, sent.session, entered, answer)
 
 
 def _save(site: Site, sent: SentForm, entered: Entered, slug: str) -> Response:
@@ -267,6 +282,7 @@ def _page(site: Site, session: OperatorSession, entered: Entered, answer: Editor
         max_characters=MAX_CHARACTERS,
         comments_lost=entered.form is not None and "<!--" in _file_text(site, entered.slug),
         can_be_form=not entered.faults,
+        drafting=None if entered.slug else rubric_draft.price(site),
         **_values(site, entered, answer.more),
     )
 
