@@ -84,6 +84,7 @@ def test_a_preview_returns_while_a_call_hangs_and_pays_once(store: Store, hangin
         assert page.status == 200
         assert "Claude is still reading for you" in page.words
         assert page.soup.select("main form") == []
+        assert wait_until(lambda: hanging.requests)
         assert booked(store, person) == {CallState.INTENT: 1}
         # Pressed again, in this page or another one: nothing new begins.
         for again in (web.post(here), web.post(here), web.get(here)):
