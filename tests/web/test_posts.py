@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from newsletter.store.tables import metadata
-from newsletter.web.app import create_app
+from newsletter.web.app import PAGES, create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served
 from tests.fakes.pages import NOW, Clock, make_site, reader
@@ -102,3 +103,14 @@ def test_every_other_form_changes_nothing_with_a_wrong_token(operator: Operator,
             given = path.format(token=token, slug="own-a", mark=token, secret=token)
             operator.web.post(given, {"action": "save", "days": "fri", "List": "x"})
             assert rows(store) == before, given
+
+
+def test_no_route_is_hidden_by_an_earlier_one(store: Store) -> None:
+    routes = [one for one in create_app(make_site(store)).routes if isinstance(one, Route)]
+    for route in routes:
+        method = "GET" if route.path in PAGES else "POST"
+        if method in (route.methods or ()):
+            path = re.sub(r"\{(\w+)(:\w+)?\}", r"\1-given", route.path)
+            scope = {"type": "http", "path": path, "method": method, "root_path": ""}
+            answering = next(one for one in routes if one.matches(scope)[0] is Match.FULL)
+            assert answering is route, f"{method} {route.path} is answered by {answering.path}"
