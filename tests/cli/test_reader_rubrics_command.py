@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.store import Store, reader_rubrics
+from newsletter.domain.mail import SubscriberState
+from newsletter.store import Store, reader_rubrics, subscribers
 from tests.fakes.installation import Installation
-from tests.fakes.reader_rubrics import add_reader, save_rubric, text
+from tests.fakes.reader_rubrics import WRITTEN, add_reader, save_rubric, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +61,35 @@ def test_a_run_and_the_status_have_one_line_for_all(installation: Installation) 
     doctor = installation.newsletter("doctor", "--offline")
     assert "3 active, 0 paused, 0 drafts" in doctor.out
     assert "no file for" not in doctor.out
+
+
+def test_doctor_says_the_most_that_a_day_costs_with_drafts_and_previews(tmp_path: Path) -> None:
+    """Drafts and previews have a budget for each reader, also for one without a rubric."""
+    made = Installation(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        ANTHROPIC_API_KEY="sk-test",
+        NEWSLETTER_READER_RUBRICS="3",
+    )
+    (made.rubrics / "models.md").write_text(text("Models"), encoding="utf-8")
+    made.create_database()
+
+    def said() -> str:
+        return " ".join(made.newsletter("doctor", "--offline").out.split())
+
+    assert "0 drafts; at most $0.00 a day for digests" in said()
+    own(made, 3)
+    store = Store(made.environment["NEWSLETTER_DATABASE_URL"])
+    for number in (7, 8):
+        add_reader(store, number)
+    left = f"{7:032x}"
+    with store.begin() as tx:
+        subscribers.end(tx, left, SubscriberState.COMPLAINED, "complaint", WRITTEN)
+    store.close()
+    assert (
+        "3 active, 0 paused, 0 drafts; at most $0.0900 a day for digests, and $0.12 for drafts "
+        "and previews if all 4 readers use them"
+    ) in said()
 
 
 def test_the_operator_lists_pauses_and_resumes_one(installation: Installation) -> None:

@@ -54,19 +54,24 @@ def forecast(
 
 
 def reader_rubrics_found(
-    own: ReaderRubricTotals, settings: Settings, *, free: bool
+    own: ReaderRubricTotals, writers: int, settings: Settings, *, free: bool
 ) -> Iterator[Finding]:
-    """All reader rubrics in one line; nothing where there are none."""
-    check, turned_on = "reader rubrics", settings.reader_rubrics > 0
-    if not any((own.active, own.paused, own.drafts)):
-        return
+    """All reader rubrics in one line, and the most that they, drafts and previews cost a day.
+
+    `writers` may write one. Nothing where there are none and they are turned off.
+    """
+    check = "reader rubrics"
     states = f"{own.active} active, {own.paused} paused, {own.drafts} drafts"
-    if not turned_on:
-        fix = "set NEWSLETTER_READER_RUBRICS to how many a reader may have"
-        yield warn(check, f"{states}; they are turned off, and make no digests", fix)
+    if not settings.reader_rubrics:
+        if any((own.active, own.paused, own.drafts)):
+            fix = "set NEWSLETTER_READER_RUBRICS to how many a reader may have"
+            yield warn(check, f"{states}; they are turned off, and make no digests", fix)
         return
-    most = 0 if free else own.active * settings.reader_rubric_budget_nanos
-    said = f"{states}; at most {dollars(most)} a day"
+    budget = 0 if free else settings.reader_rubric_budget_nanos
+    most, trials = own.active * budget, writers * budget
+    who = f"if all {plural(writers, 'reader')} use them"
+    said = f"{states}; at most {dollars(most)} a day for digests"
+    said += f", and {dollars(trials)} for drafts and previews {who}" if trials else ""
     month = settings.monthly_budget_nanos
     if month is not None and most * RUNS_PER_MONTH > month:
         fix = "raise NEWSLETTER_MONTHLY_BUDGET_USD, or lower NEWSLETTER_READER_RUBRIC_BUDGET_USD"

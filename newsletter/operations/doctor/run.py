@@ -165,7 +165,9 @@ def _stored(
 def _reader_rubrics(settings: Settings, store: Store, now: datetime) -> Sequence[Finding]:
     with suppress(StoreError), store.read() as tx:
         own = reader_rubrics.totals(tx, now)
-        return tuple(reader_rubrics_found(own, settings, free=settings.scorer_name != "claude"))
+        writers = reader_rubrics.count_writers(tx)
+        free = settings.scorer_name != "claude"
+        return tuple(reader_rubrics_found(own, writers, settings, free=free))
     return ()
 
 

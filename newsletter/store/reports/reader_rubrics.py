@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import case, func, select
 
 from newsletter.domain.formatting import month_start
+from newsletter.domain.mail import READING
 from newsletter.domain.reader_rubrics import PREFIX, ReaderRubric, ReaderRubricState
 from newsletter.store.ledger import CallState
 from newsletter.store.reader_rubrics import of_row
-from newsletter.store.tables import call, reader_rubric, reader_rubric_version, subscriber
+from newsletter.store.tables import (
+    call,
+    reader_rubric,
+    reader_rubric_version,
+    subscriber,
+    subscription,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,6 +69,15 @@ def totals(tx: Connection, now: datetime) -> ReaderRubricTotals:
         day_nanos=sum(day for day, _ in spent.values()),
         month_nanos=sum(month for _, month in spent.values()),
     )
+
+
+def count_writers(tx: Connection) -> int:
+    """Readers whose preferences link lets them write a rubric: drafts and previews cost money."""
+    reads = subscription.c.state.in_([state.value for state in READING])
+    stays = subscriber.c.state.in_([state.value for state in READING])
+    number = func.count(subscription.c.subscriber_id.distinct())
+    joined = select(number).join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+    return tx.scalar(joined.where(reads, stays, subscriber.c.email != "")) or 0
 
 
 def count_states(tx: Connection) -> dict[str, int]:
