@@ -110,7 +110,7 @@ def test_a_worker_that_differs_takes_no_task_and_names_the_setting(
         (worker.rubrics / "one.md").write_text(older, encoding="utf-8")
     with ExitStack() as stack:
         worker.start(stack)
-        wait_for(lambda: worker.says("takes no task"), 45)
+        wait_for(lambda: worker.says("takes no task"))
         assert named in worker.log()
         done = deployment.installation.newsletter("status", "--json")
         [alert] = [

@@ -59,7 +59,7 @@ def test_09_two_runs_in_one_second_send_each_mail_once(installation, fake):
     installation.subscribe(*READERS)
     with installation.begin("run", "--json") as one, installation.begin("run", "--json") as other:
         for run in (one, other):
-            _, said = run.communicate(timeout=100)
+            _, said = run.communicate(timeout=300)
             assert run.returncode == 0, said
     assert len(fake.addresses) == len(set(fake.addresses)) == len(READERS)
     [again] = json.loads(installation.newsletter("run", "--json").out)["issues"]
@@ -74,7 +74,7 @@ def test_24_a_test_mail_in_the_middle_of_a_run_disturbs_nothing(installation, fa
         fake.delay = 0.0
         sent = installation.newsletter("test-send", "--to", "me@example.org", "--rubric", "one")
         fake.hurry()
-        _, said = run.communicate(timeout=100)
+        _, said = run.communicate(timeout=300)
     assert (run.returncode, sent.status) == (0, 0), said + sent.err
     assert sorted(fake.addresses) == sorted(
         ["me@example.org", *(row.partition(",")[0] for row in READERS)]
@@ -135,9 +135,9 @@ def test_25_a_stop_drains_and_leaves_nothing_sending(installation, fake):
     with installation.begin("run", "--json") as run:
         wait_for_mail(fake)
         run.send_signal(signal.SIGTERM)
-        time.sleep(POLL_SECONDS + 0.2)  # Then it has seen it, and claims no more.
+        time.sleep(POLL_SECONDS + 1.5)  # Then it has seen it, and claims no more.
         fake.hurry()
-        _, said = run.communicate(timeout=40)
+        _, said = run.communicate(timeout=240)
     assert (run.returncode, "stopped on request" in said) == (1, True), said
     left = states(installation)
     assert set(left) == {DeliveryState.ACCEPTED, DeliveryState.PENDING}

@@ -13,6 +13,7 @@ import pytest
 
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from tests.fakes.installation import Installation
+from tests.fakes.pace import hold_after
 from tests.fakes.services import RUBRIC, Deployment, deployment_on, wait_for
 
 if TYPE_CHECKING:
@@ -36,14 +37,16 @@ def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(
 ):
     for number in range(READERS):
         deployment.add_reader(f"reader{number}", "one")
+    held = hold_after(READERS // 4)
+    deployment.sendgrid.wait_for_turn = held.wait_for_turn
     both = {deployment.start(), deployment.start()}
-    wait_for(lambda: len(deployment.sendgrid.messages) > READERS // 4)
+    wait_for(lambda: len(deployment.sendgrid.messages) == READERS // 4)
     wait_for(lambda: deployment.live_processes() == both)
     first = deployment.leader()
     os.kill(first, signal.SIGKILL)
     deployment.services[first].wait()
-    in_doubt = len(deployment.sendgrid.messages)
-    assert in_doubt < READERS, "it was killed too late for this test"
+    assert len(deployment.sendgrid.messages) == READERS // 4
+    held.count(1)
 
     # A rubric that nobody read so far: its edition is the other's to make.
     deployment.add_reader("late", "two")

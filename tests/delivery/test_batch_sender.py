@@ -234,7 +234,7 @@ def test_a_lost_answer_behind_the_fence_is_withdrawn_and_sent_anew(
     fake.faults.append(Fault(act=act, accepts=accepts))
 
     # Only a stalled answer is waited for in vain; a busy machine may be slow to give the others.
-    sending = mailer(fake, timeout=1.5 if act == "stall" else 20)
+    sending = mailer(fake, timeout=3.0 if act == "stall" else 240)
     tally = run(scenario, fake, due=ahead(scenario), mailer=sending)
 
     assert tally == Tally(accepted=15)

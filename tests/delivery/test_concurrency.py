@@ -67,16 +67,30 @@ def test_one_slow_answer_among_quick_ones_changes_nothing():
 
 
 class SlowMailer(FakeMailer):
-    """Takes a while for each mail, and notes how many it had at once."""
+    """Takes a while for each mail, and notes how many it had at once.
 
-    at_once = most = 0
-    lock = threading.Lock()
+    After the first mails it waits until it has `many` at once.
+    """
+
+    at_once = most = begun = 0
+    many = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.reached = threading.Event()
 
     def send(self, email: Email) -> str:
         with self.lock:
             self.at_once += 1
+            self.begun += 1
             self.most = max(self.most, self.at_once)
+            first = self.begun <= self.many
+            if self.at_once >= self.many:
+                self.reached.set()
         time.sleep(0.1)
+        if not first:
+            self.reached.wait(60)
         try:
             return super().send(email)
         finally:

@@ -62,7 +62,7 @@ class Browser:
     def ask(self, method: str, address: str, body: bytes, headers: Mapping[str, str]) -> Page:
         parts = urlsplit(address)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=240)
         connection.request(method, target, body or None, dict(headers))
         answer = connection.getresponse()
         found = Page(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())

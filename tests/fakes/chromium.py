@@ -39,7 +39,7 @@ LAUNCH = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4);"
     "os.execv(sys.argv[3], sys.argv[3:])"
 )
-PATIENCE = 60
+PATIENCE = 240
 KEYS = {
     "Backspace": 8,
     "Tab": 9,

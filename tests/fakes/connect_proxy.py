@@ -58,7 +58,7 @@ class ConnectProxy:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        until = time.monotonic() + 30
+        until = time.monotonic() + 240
         while not (self._port.is_file() and (port := self._port.read_text().strip())):
             assert time.monotonic() < until, "the proxy does not start"
             time.sleep(0.02)

@@ -106,7 +106,7 @@ class _Handler(StreamRequestHandler):
         if told == "drop":
             return False
         if told == "stall":
-            self.fake.closing.wait(20)
+            self.fake.closing.wait(300)
             return False
         if not told:
             self._tell(verb, command)

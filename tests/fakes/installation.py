@@ -61,7 +61,7 @@ class Installation:
 
     def newsletter(self, *words: str, **environment: str) -> CommandResult:
         environment = self.environment | environment
-        return CommandResult(*command.run(words, self.folder, environment, timeout=120))
+        return CommandResult(*command.run(words, self.folder, environment, timeout=600))
 
     def begin(self, *words: str, **environment: str) -> command.RunningCommand:
         """Start a command that runs beside the test; to be used in a `with` statement."""

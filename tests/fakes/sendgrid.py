@@ -115,7 +115,7 @@ class _Handler(HttpHandler):
         fault = fake.next_fault(payload)
         fake.hurried.wait(fake.delay)
         if fault.act == "stall":
-            fake.closing.wait(30)
+            fake.closing.wait(300)
             self.close_connection = True
         elif fault.act == "reset":
             linger = struct.pack("ii", 1, 0)

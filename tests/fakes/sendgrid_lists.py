@@ -91,7 +91,7 @@ class _Handler(HttpHandler):
         fake.requests.append(f"{self.command} {self.path}")
         fault = fake.faults.get(name)
         if fault == "stall":
-            fake.closing.wait(20)
+            fake.closing.wait(300)
             self.close_connection = True
         elif isinstance(fault, int):
             self._answer(fault, {"errors": [{"message": "no"}]})

@@ -107,13 +107,13 @@ class Deployment:
 
     def end(self, pid: int) -> int:
         self.services[pid].send_signal(signal.SIGTERM)
-        return self.services[pid].wait(60)
+        return self.services[pid].wait(240)
 
     def log(self) -> str:
         return (self.installation.folder / "log").read_text(encoding="utf-8")
 
 
-def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, "it did not come to that"

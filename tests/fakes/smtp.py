@@ -24,8 +24,9 @@ class FakeSmtp(Loopback):
     "stall" answers nothing.
 
     Verbs are EHLO's keywords, AUTH, MAIL, RCPT, DATA, RSET and, for the message itself, END.
-    `later` overrides `answers` on a connection that has taken a mail. After `idle_seconds` without
-    a command a connection ends with 421, as in Postfix; a message is answered after `delay`.
+    `later` overrides `answers` on a connection that has taken a mail. After a mail and
+    `idle_seconds` without a command a connection ends with 421, as in Postfix, and `timed_out`
+    counts it; a message is answered after `delay`.
     """
 
     kind = TcpServer
@@ -38,6 +39,7 @@ class FakeSmtp(Loopback):
     answers: dict[str, str] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
     idle_seconds: float | None = None
+    timed_out: int = 0
     delay: float = 0.0
     loses_answer: Callable[[], bool | None] = lambda: None
     """Whether a message is taken whose answer is lost; None: it is answered."""
@@ -77,11 +79,12 @@ class _Handler(StreamRequestHandler):
             self.connection.close()
 
     def _line(self) -> bytes:
-        self.connection.settimeout(self.fake.idle_seconds)
+        self.connection.settimeout(self.fake.idle_seconds if self.taken else None)
         try:
             return self.rfile.readline()
         except TimeoutError:
             self._say("421 4.4.2 fake.example Error: timeout exceeded")
+            self.fake.timed_out += 1
             return b""
         finally:
             self.connection.settimeout(None)
@@ -97,7 +100,7 @@ class _Handler(StreamRequestHandler):
         told = told or self._answer_to(verb)
         if told:
             if told == "stall":
-                self.fake.closing.wait(5)
+                self.fake.closing.wait(300)
             return told not in {"drop", "stall"} and self._say(told) and told[:3] != "421"
         if verb == "EHLO":
             return self._say(*self._keywords())

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60) -> bool:
+def wait_until(true: Callable[[], object], seconds: float = 240) -> bool:
     """Whether it becomes true."""
     until = time.monotonic() + seconds
     while not true():

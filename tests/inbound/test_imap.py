@@ -215,11 +215,12 @@ def test_a_server_in_trouble_is_one_line_without_the_password(
     server.answers[verb] = told
     began = time.monotonic()
 
+    # Only a stalled answer is waited for in vain; a busy machine may be slow to give the others.
     with pytest.raises(MailboxError, match=said) as caught:
-        collect(server.url, timeout=0.5)
+        collect(server.url, timeout=2.0 if told == "stall" else 240.0)
 
     assert "secret" not in str(caught.value)
-    assert time.monotonic() - began < 15  # The server would hold it for 20.
+    assert time.monotonic() - began < 200  # The server would hold it for 300.
 
 
 def test_a_password_beyond_ascii_is_sent_as_utf_8(server: FakeImap):

@@ -202,13 +202,13 @@ def run_whose_mail_fails(installation, *words, **environment) -> CommandResult:
 
     def failed() -> int:
         with store.begin() as tx:
-            tries = update(delivery).where(delivery.c.failures == 1)
+            tries = update(delivery).where(delivery.c.failures.between(1, QUICK_TRIES - 2))
             return tx.execute(tries.values(failures=QUICK_TRIES - 1)).rowcount
 
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with installation.begin("run", *words, **environment) as run:
         assert wait_until(failed)
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=300)
     store.close()
     return CommandResult(run.wait(), out, err)
 

@@ -25,6 +25,7 @@ from newsletter.jobs.engine import LocalEngine
 from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.store import Store, StoreError, leases
 from tests.fakes.database import own_database
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,17 +49,25 @@ def now() -> datetime:
 
 @dataclass
 class Hands:
-    """Does units: each sends as many mails as its number says; "13" is unlucky."""
+    """Does units: each sends as many mails as its number says; "13" is unlucky.
+
+    The first ones wait until `expected` are done at once.
+    """
 
     done: list[Task] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    expected: int = 1
+    full: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, unit: Task) -> TaskResult:
         with self.turn:
             self.at_once += 1
             self.most_at_once = max(self.at_once, self.most_at_once)
+            if self.at_once >= self.expected:
+                self.full.set()
+        self.full.wait(60)
         time.sleep(0.02)
         with self.turn:
             self.at_once -= 1
@@ -72,7 +81,7 @@ def run(engine: LocalEngine | DbosEngine, wanted: list[Task], hands: Any) -> lis
 
 
 def test_local_does_mail_several_at_once_and_answers_in_order() -> None:
-    hands = Hands()
+    hands = Hands(expected=4)
     endings = run(LocalEngine(), mails(20), hands)
     assert [one.sent for one in endings] == [*range(13), 0, *range(14, 20)]
     assert [n for n, one in enumerate(endings) if one.problem] == [13]
@@ -152,7 +161,7 @@ def enqueue(engine: DbosEngine, tasks: list[Task], holder: str = "") -> None:
 @needs_postgres
 def test_a_workers_life_from_first_task_to_last(shared: Store) -> None:
     """One launch of DBOS serves for what needs one: it takes two seconds."""
-    engine, hands = DbosEngine(shared, now, QUICK), Hands()
+    engine, hands = DbosEngine(shared, now, QUICK), Hands(expected=4)
     with working(engine, hands) as stop:
         results = run(engine, mails(20), hands)
         assert [one.sent for one in results] == [*range(13), 0, *range(14, 20)]
@@ -193,11 +202,7 @@ def test_a_workers_life_from_first_task_to_last(shared: Store) -> None:
 
 
 def until(true: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if true():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not come to pass")
+    assert wait_until(true), "it did not come to pass"
 
 
 def outage() -> StoreError:

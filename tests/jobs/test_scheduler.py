@@ -163,7 +163,7 @@ def test_09_the_scheduler_drops_no_late_wake_up(service):
         time.sleep(0.01)
     jobs = made.get_jobs()
     made.shutdown(wait=True)
-    thread.join(10)
+    thread.join(120)
     assert not thread.is_alive()
     assert sorted(job.id for job in jobs) == ["build", "renew_leadership", "send_due"]
     # Of two at once the second finds the lock taken, without a warning of the scheduler.

@@ -69,14 +69,14 @@ def making(service, fake, submitted):
     """The job that makes, in its thread, once that many batches are away; it is stopped after."""
     thread = threading.Thread(target=service.daily_scheduler.build)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while len(fake.batches.held) < submitted and time.monotonic() < deadline:
         time.sleep(0.01)
     try:
         yield
     finally:
         service.app.stop.set()
-        thread.join(20)
+        thread.join(240)
     assert not thread.is_alive()
 
 

@@ -13,6 +13,7 @@ from newsletter.mailers.sendgrid.mailer import SendGridMailer, payload
 from tests.fakes.mail import LINKS, email, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.tls import Authority
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +28,12 @@ def fake() -> Iterator[FakeSendGrid]:
         yield running
 
 
-def mailer(url: str, timeout: float = 5.0) -> Mailer:
+def mailer(url: str, timeout: float = 120.0) -> Mailer:
     given = settings(sendgrid_api_key="SG.secret-key", sendgrid_url=url)
     return SendGridMailer(given, timeout=timeout, clock=lambda: 1_000_000.0)
 
 
-def refused(url: str, timeout: float = 5.0) -> SendError:
+def refused(url: str, timeout: float = 120.0) -> SendError:
     with pytest.raises(SendError) as caught:
         mailer(url, timeout).send(email())
     return caught.value
@@ -126,9 +127,10 @@ def test_24_a_test_mail_leaves_no_trail():
 def test_every_answer_has_its_verdict(fake: FakeSendGrid, fault: Fault, failure: SendFailure):
     fake.faults.append(fault)
 
-    error = refused(fake.url, timeout=0.4 if fault.act == "stall" else 5.0)
+    error = refused(fake.url, timeout=0.4 if fault.act == "stall" else 120.0)
 
     assert error.failure is failure
+    assert wait_until(lambda: fake.requests)
     assert len(fake.requests) == 1
     assert "secret-key" not in str(error)
     assert "reader1" not in str(error)

@@ -70,7 +70,7 @@ def test_what_is_no_mail_is_answered_as_described(vendor: Prism):
         public_url="https://digest.example.org",
     )
     groups, lists = SendGridBatches(given), SendGridSuppressions(given)
-    check = SendGridCheck(given, timeout=20.0)
+    check = SendGridCheck(given, timeout=240.0)
     batch = groups.new_batch_id()
     assert groups.cancel(batch)
     groups.release(batch)

@@ -281,7 +281,7 @@ def test_the_scheme_that_the_port_does_not_speak_is_told(
 ):
     server = trusted(implicit=implicit)
     with pytest.raises(SendError, match=hint) as caught:
-        SmtpMailer(settings(smtp_url=f"{scheme}://127.0.0.1:{server.port}"), timeout=0.5).send(
+        SmtpMailer(settings(smtp_url=f"{scheme}://127.0.0.1:{server.port}"), timeout=2.0).send(
             email()
         )
     assert caught.value.failure is SendFailure.HALT

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from newsletter.domain.findings import CheckError, DnsRecord, FindingState
@@ -179,11 +177,10 @@ def test_a_name_server_that_is_silent_or_broken_is_no_empty_answer():
         names.silent.add("silent.example.org")
         names.broken.add("broken.example.org")
         asking = DnsResolver(names.where, seconds=0.2)
-        started = time.monotonic()
+        assert asking._resolver().lifetime == 0.2
         for host in ("silent.example.org", "broken.example.org", "a..b", f"{'x' * 70}.org"):
             with pytest.raises(CheckError, match="did not answer"):
                 asking.ask(host, "TXT")
-        assert time.monotonic() - started < 3
 
 
 def test_a_name_server_by_its_address_alone():

@@ -26,6 +26,7 @@ from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_rules import schema_complaint
 from tests.fakes.scoring import MORNING, RUBRIC, honest, papers, settings
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,8 +133,8 @@ def test_output_takes_time_and_the_cache_can_be_read_once_it_has_begun() -> None
         sent = ClaudeScorer(settings()).call(request, MORNING).body
         began = time.monotonic()
         first = pool.submit(asked, slow, sent)
-        while time.monotonic() < began + 0.2:
-            time.sleep(0.01)
+        assert wait_until(lambda: slow.answered)
+        time.sleep(0.2)
         usage = asked(slow, sent).json()["usage"]
         assert not usage["cache_creation_input_tokens"]
         assert usage["cache_read_input_tokens"] > 512

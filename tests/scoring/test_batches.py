@@ -448,7 +448,7 @@ def test_killed_while_its_batch_is_created_nothing_is_bought_twice(
 ) -> None:
     """By SIGKILL, after the other side has taken the batch and before its reply."""
     killed = threading.Event()
-    fake.batches.after_submission = lambda: killed.wait(10)
+    fake.batches.after_submission = lambda: killed.wait(240)
     url = store.url.render_as_string(hide_password=False)
     pid = os.fork()
     if not pid:
@@ -471,7 +471,7 @@ def test_what_another_living_process_is_submitting_is_left_to_it(
 ) -> None:
     """Its batch can't be in the list yet, and that is no proof that it never will be."""
     arrived, go, told = threading.Event(), threading.Event(), Counter[str]()
-    fake.batches.on_arrival = lambda: (arrived.set(), go.wait(30))
+    fake.batches.on_arrival = lambda: (arrived.set(), go.wait(240))
 
     def clock() -> datetime:
         told["times"] += 1
@@ -487,7 +487,7 @@ def test_what_another_living_process_is_submitting_is_left_to_it(
         finally:
             os._exit(1)
     try:
-        assert arrived.wait(10)
+        assert arrived.wait(240)
         result = scored(store, claude(fake), DAY, in_batch(), clock=clock)
     finally:
         os.kill(pid, signal.SIGKILL)

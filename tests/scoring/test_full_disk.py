@@ -22,6 +22,7 @@ from tests.fakes.scoring import claude, honest, limits, papers, scored
 from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 COUNT = 160
@@ -61,6 +62,13 @@ def bought_twice(model: FakeAnthropic) -> int:
     return sum(count > 1 for count in Counter(model.papers_paid).values())
 
 
+def stays(count: Callable[[], int]) -> bool:
+    """Whether a number stays the same for a second."""
+    before = count()
+    time.sleep(1)
+    return count() == before
+
+
 def test_nothing_is_bought_while_the_disk_is_full_and_nothing_twice_afterwards(disk: Disk):
     disk.after = 30
     some = papers(COUNT)
@@ -73,13 +81,11 @@ def test_nothing_is_bought_while_the_disk_is_full_and_nothing_twice_afterwards(d
         scoring = threading.Thread(target=score_until_it_is_full)
         scoring.start()
         assert wait_until(lambda: disk.pages < ENOUGH)
-        time.sleep(0.5)
-        bought = len(model.papers_paid)
-        assert bought < COUNT
-        time.sleep(0.5)
-        assert len(model.papers_paid) == bought
+        # The calls that were under way are answered.
+        assert wait_until(lambda: stays(lambda: len(model.papers_paid)))
+        assert len(model.papers_paid) < COUNT
         disk.pages = ENOUGH
-        scoring.join(20)
+        scoring.join(240)
         result = scored(disk.store, claude(model), some, limits(2.0))
         assert Counter(result.outcomes.values()) == {Outcome.SCORED: COUNT}
         assert bought_twice(model) == 0

@@ -158,8 +158,8 @@ def test_an_answer_that_never_came_is_uncertain(
 
 
 def test_a_timeout_after_generation_is_uncertain(store: Store, fake: FakeAnthropic) -> None:
-    fake.fault("", delay=2.5)
-    result = scored(store, claude(fake, timeout=1.2), DAY)
+    fake.fault("", delay=7.0)
+    result = scored(store, claude(fake, timeout=3.0), DAY)
     assert holds(fake, result, lost=1) == {Outcome.SCORED: COUNT}
     assert uncertain(result) > 0
 

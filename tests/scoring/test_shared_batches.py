@@ -157,7 +157,7 @@ def test_killed_between_two_batches_nothing_is_bought_twice(
 ) -> None:
     """By SIGKILL, after the batches of a third of the rubrics were taken."""
     killed = threading.Event()
-    fake.batches.after_submission = lambda: len(fake.batches.held) == 4 and killed.wait(10)
+    fake.batches.after_submission = lambda: len(fake.batches.held) == 4 and killed.wait(240)
     url = store.url.render_as_string(hide_password=False)
     pid = os.fork()
     if not pid:

@@ -26,9 +26,9 @@ from newsletter.store import Store
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call as calls
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.pace import Pace
 from tests.fakes.scoring import claude, honest, limits, month_total, papers, scored
 from tests.simulations.crash import ForkServer
-from tests.simulations.pace import Pace
 
 LOADED = ("anthropic", "httpx2")
 LATENCY = 0.05

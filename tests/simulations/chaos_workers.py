@@ -43,11 +43,11 @@ from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, delivery
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
+from tests.fakes.pace import Pace
 from tests.fakes.postgres_server import PostgresServer, postgres_server
 from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid, Fault
 from tests.fakes.tcp_proxy import TcpProxy
-from tests.simulations.pace import Pace
 from tests.simulations.worker_accounts import PAPERS, Cut, faults, figures
 from tests.simulations.workers import BUSY, Order, WorkerForkServer, all_digests, settle
 

@@ -16,9 +16,9 @@ from newsletter.store import Store
 from newsletter.store.tables import delivery, score
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
+from tests.fakes.pace import hold_after
 from tests.fakes.scoring import honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.simulations.pace import Pace
 from tests.simulations.workers import Order, WorkerForkServer, all_digests, all_tasks, settle
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 READERS, RUBRICS, PAPERS = 24, 3, 16
 PATIENCE = 500
-TURN_SECONDS = 15.0
-"""A held request waits so long for its turn, less than the client waits for an answer."""
 
 
 @contextmanager
@@ -71,7 +69,7 @@ class SuspendedWorker:
 
     def __post_init__(self) -> None:
         self.provider = self.model if self.kind == "score" else self.mail
-        self.pace = Pace(0, 1, 0, TURN_SECONDS)
+        self.pace = hold_after(0)
 
     def is_at_work(self) -> bool:
         """Whether a call is held back, or as many mails as the worker sends at once."""

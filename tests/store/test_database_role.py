@@ -54,9 +54,9 @@ def begun(installation, fake):
 
 def stopped(run, fake) -> None:
     run.send_signal(signal.SIGTERM)
-    time.sleep(POLL_SECONDS + 0.2)  # Then it has seen it, and claims no more.
+    time.sleep(POLL_SECONDS + 1.5)  # Then it has seen it, and claims no more.
     fake.hurry()
-    run.wait(60)
+    run.wait(240)
 
 
 def states(url) -> Counter[str]:
@@ -101,7 +101,7 @@ def test_a_backup_taken_during_a_run_mails_nobody_twice(installation, fake):
         saved = installation.newsletter("db", "backup", "saved.db")
         assert saved.status == 0, saved.err
         fake.hurry()
-        assert run.wait(60) == 0
+        assert run.wait(240) == 0
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
     put_back = installation.newsletter("db", "restore", "saved.db")
     assert put_back.status == 0, put_back.err

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
 NODE, VALIDATOR = shutil.which("node"), AXE.parents[1] / "html-validate/bin/html-validate.mjs"
 NEW = "new.reader@example.org"
-PATIENCE = 20
+PATIENCE = 90
 
 
 @dataclass

@@ -56,19 +56,19 @@ def test_health_checks_do_not_wait_for_the_thread_pool(store):
     free, held = threading.Event(), threading.Barrier(41)
 
     def hang(_request: Request) -> Response:
-        held.wait(10)
-        free.wait(10)
+        held.wait(240)
+        free.wait(240)
         return Response()
 
     with served(create_app(make_site(store), [Route("/hang", hang)])) as web:
         threads = [threading.Thread(target=web.get, args=("/hang",)) for _ in range(40)]
         for thread in threads:
             thread.start()
-        held.wait(10)
+        held.wait(240)
         assert (web.get("/healthz").status, web.get("/readyz").status) == (200, 200)
         free.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(240)
 
 
 def test_a_hanging_database_is_not_ready_after_a_timeout():
@@ -76,14 +76,17 @@ def test_a_hanging_database_is_not_ready_after_a_timeout():
 
     class Hanging:
         def require_answer(self) -> None:
-            asked.wait(10)
+            asked.wait(240)
 
     async def ask_twice() -> list[str]:
         probe = DatabaseProbe(Hanging(), 0.05)
         answers = [await probe.problem() for _ in range(2)]
         asked.set()
-        await asyncio.sleep(0.05)
-        return [*answers, await probe.problem()]
+        # The thread may need a moment to hear it.
+        for _ in range(1000):
+            if not await probe.problem():
+                return [*answers, ""]
+        return answers
 
     said = "the database has not answered for 0.05 s"
     assert asyncio.run(ask_twice()) == [said, said, ""]

@@ -528,9 +528,14 @@ def test_5000_readers_are_listed_quickly(store: Store, ada: Person):
     page = ada.get(READERS)
     for fields in ({}, {"text": "99@"}, {"state": "paused", "rubric": "stars"}, {"page": "99"}):
         ada.fill(page, READERS, **fields)
-        begin = process_time()
-        assert ada.fill(page, READERS, **fields).status == 200
-        assert process_time() - begin < 0.15
+        # The quickest of some: a busy machine makes the others dearer.
+        assert min(seconds_to_list(ada, page, fields) for _ in range(5)) < 0.15
+
+
+def seconds_to_list(person: Person, page: Page, fields: dict[str, str]) -> float:
+    begin = process_time()
+    assert person.fill(page, READERS, **fields).status == 200
+    return process_time() - begin
 
 
 def test_the_next_run_says_how_many_get_what_at_which_hour(store: Store, ada: Person, clock: Clock):

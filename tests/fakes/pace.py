@@ -1,4 +1,4 @@
-"""Hold answers of a stand-in back until the kills of a simulation have come, at any speed."""
+"""Hold answers of a stand-in back until kills, cuts or signals have come, at any speed."""
 
 from __future__ import annotations
 
@@ -38,3 +38,8 @@ class Pace:
     def _is_due(self) -> bool:
         share = (self.events - self.first) / max(1, self.last - self.first)
         return self.events >= self.last or self.let_out < self.answers * share
+
+
+def hold_after(answers: int, patience: float = 15.0) -> Pace:
+    """Hold all answers but the first ones back until one event; clients wait longer for them."""
+    return Pace(-1, 1, 2 * answers, patience)
