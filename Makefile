@@ -140,6 +140,9 @@ bench-million: $(VENV)/dev.stamp ## Query plans and times of a daily run over a 
 bench-history: $(VENV)/dev.stamp ## Commands and pages over a year of history; FILE=year.db keeps the database
 	@$(BIN)/python -m bench history $(if $(FILE),--file $(FILE))
 
+bench-goals: $(VENV)/dev.stamp ## Each goal of issue 16: before, now, met or missed; about 15 minutes. ONLY="morning year" YEAR=year.db
+	@$(BIN)/python -m bench goals $(if $(ONLY),--only $(ONLY)) $(if $(YEAR),--year $(YEAR))
+
 bench-copy: $(VENV)/dev.stamp ## Copy SQLite to PostgreSQL and back, and compare every row
 	@$(BIN)/python -m bench copying
 
@@ -214,4 +217,4 @@ lock: ## Update the lock files (needs pip-tools on the PATH)
 clean: ## Remove everything that make created
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: bench-copy bench-daily-run bench-deliver bench-history bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-triage bench-render bench-rivals bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations
+.PHONY: bench-copy bench-daily-run bench-deliver bench-goals bench-history bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-triage bench-render bench-rivals bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations

@@ -62,13 +62,15 @@ def vendors(
     day: date,
     papers: int,
     latency: float,
+    mail_latency: float | None = None,
     tokens_per_second: float | None = None,
 ) -> Iterator[tuple[Vendor, Vendor]]:
     """Who sells the scores and shows the papers; and who takes the mail."""
     with ExitStack() as stack:
         selling = Vendor(sell, certificate, day, papers, latency, tokens_per_second)
         stack.callback(selling.end)
-        carrying = Vendor(carry, latency, certificate)
+        slow = latency if mail_latency is None else mail_latency
+        carrying = Vendor(carry, slow, certificate)
         stack.callback(carrying.end)
         yield selling, carrying
 

@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select
 
@@ -158,28 +158,45 @@ def workers(number: int, folder: Path, env: dict[str, str]) -> Iterator[list[int
             run.wait(60)
 
 
-def measure(
-    setup: str, rubrics: int, readers: int, given: argparse.Namespace
-) -> tuple[dict[str, Any], bool]:
-    """The figures of one morning, and whether every reader got one mail."""
+class Prepared(NamedTuple):
+    """A database with readers, rubrics and vendors before a morning."""
+
+    folder: Path
+    env: dict[str, str]
+    store: Store
+    vendors: tuple[Vendor, Vendor]
+
+
+@contextmanager
+def prepared(
+    setup: str, rubrics: int, readers: int, given: argparse.Namespace, day: date = DAY
+) -> Iterator[Prepared]:
     engine = "dbos" if setup.startswith("dbos") else "local"
-    crowd = int(setup.removeprefix("dbos")) if engine == "dbos" else 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         certificate = new_certificate(folder)
-        speed = given.tokens_per_second
-        made = stack.enter_context(vendors(certificate, DAY, given.papers, given.latency, speed))
+        speed, slow = given.tokens_per_second, (given.latency, given.mail_latency)
+        made = stack.enter_context(vendors(certificate, day, given.papers, *slow, speed))
         url = stack.enter_context(database(setup, folder, given.database))
         write_rubrics(folder / "rubrics", rubrics)
         store = Store(url)
         stack.callback(store.close)
         store.migrate()
         settle(store, rubrics, readers)
-        env = environment(folder, url, engine, made, certificate)
-        pids = stack.enter_context(workers(crowd, folder, env))
-        figures = figures_of(
-            [*given.python, "-m", "bench", "daily_run", "--child", "-"], folder, env
-        )
+        yield Prepared(folder, environment(folder, url, engine, made, certificate), store, made)
+
+
+def measure(
+    setup: str, rubrics: int, readers: int, given: argparse.Namespace
+) -> tuple[dict[str, Any], bool]:
+    """The figures of one morning, and whether every reader got one mail."""
+    crowd = int(setup.removeprefix("dbos")) if setup.startswith("dbos") else 0
+    child = [*given.python, "-m", "bench", "daily_run", "--child", "-"]
+    with (
+        prepared(setup, rubrics, readers, given) as (folder, env, store, made),
+        workers(crowd, folder, env) as pids,
+    ):
+        figures = figures_of(child, folder, env)
         if pids:
             figures["MB of a worker, at most"] = max(_peak(pid) for pid in pids)
         counted = made[0].ask() | made[1].ask()
@@ -264,16 +281,22 @@ def _cell(value: object) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
 
 
-def main() -> int:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", nargs="*", default=["20x500"], metavar="RUBRICSxREADERS")
     parser.add_argument("--papers", type=int, default=400)
     parser.add_argument("--latency", type=float, default=0.2)
+    parser.add_argument("--mail-latency", type=float, help="of SendGrid, if it is another one")
     parser.add_argument("--tokens-per-second", type=float, help="the model's output takes time")
     parser.add_argument("--on", nargs="*", default=["sqlite"], choices=SETUPS)
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
     parser.add_argument("--python", nargs="*", default=[sys.executable], help="to profile it")
     parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> int:
+    parser = options()
     given = parser.parse_args()
     if given.child:
         morning()

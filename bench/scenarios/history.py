@@ -87,14 +87,18 @@ def cost(command: str, folder: Path, env: dict[str, str]) -> tuple[float, float,
     return used.ru_utime + used.ru_stime, time.perf_counter() - began, run.returncode
 
 
-def commands(folder: Path, url: str, only: str) -> None:
-    env = {
+def environment(folder: Path, url: str) -> dict[str, str]:
+    return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "HOME": str(folder),
         "NEWSLETTER_DATABASE_URL": url,
         "NEWSLETTER_RUBRICS_DIR": str(folder / "rubrics"),
     }
+
+
+def commands(folder: Path, url: str, only: str) -> None:
+    env = environment(folder, url)
     print("| command | s of processor | s | exit status |\n|---|---:|---:|---:|")
     for command, more in COMMANDS:
         if only in command:
@@ -181,9 +185,7 @@ def main() -> None:
         folder = Path(name)
         write_rubrics(folder / "rubrics", year.rubrics)
         with _database(given, folder) as url:
-            store = Store(url)
-            if store.is_new():
-                _fill(store, year, now)
+            store = filled(url, year, now)
             print(f"{store.url.get_backend_name()}, {_size(store)}\n")
             commands(folder, url, given.only)
             pages(store, year, now, given.only)
@@ -202,7 +204,11 @@ def _database(given: argparse.Namespace, folder: Path) -> Iterator[str]:
             yield url
 
 
-def _fill(store: Store, year: Year, now: datetime) -> None:
+def filled(url: str, year: Year, now: datetime) -> Store:
+    """The database at `url`, with a year of history: made now if it is new."""
+    store = Store(url)
+    if not store.is_new():
+        return store
     began = time.process_time()
     store.migrate()
     fill(store, year, now)
@@ -211,6 +217,7 @@ def _fill(store: Store, year: Year, now: datetime) -> None:
         if not store.is_sqlite:
             tx.execute(text("ANALYZE"))
     print(f"filled with {time.process_time() - began:.0f} s of processor")
+    return store
 
 
 def _size(store: Store) -> str:

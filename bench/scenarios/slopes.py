@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--on", default="sqlite", choices=SETUPS)
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
     given = parser.parse_args()
-    given.python = [sys.executable]
+    given.python, given.mail_latency, given.tokens_per_second = [sys.executable], None, None
     found, whole = [], True
     for papers, rubrics, readers in SIZES:
         given.papers = papers

@@ -39,7 +39,10 @@ LAUNCH = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4);"
     "os.execv(sys.argv[3], sys.argv[3:])"
 )
-PATIENCE = 240
+PATIENCE = 300
+"""Seconds for one answer of the browser: axe-core reads an issue of 400 papers for a minute where
+others use the processor.
+"""
 KEYS = {
     "Backspace": 8,
     "Tab": 9,
@@ -196,9 +199,15 @@ class Tab:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self._call("Emulation.setEmulatedMedia", features=[feature])
 
-    def picture(self) -> bytes:
-        """What is to be seen now, as PNG."""
-        return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
+    def picture(self, height: int = 0) -> bytes:
+        """What is to be seen now, as PNG; with `height` the page's first so many pixels."""
+        clip: dict[str, Any] = {}
+        if height:
+            width, whole = self.run("[innerWidth, document.documentElement.scrollHeight]")
+            area = {"x": 0, "y": 0, "width": width, "height": min(height, whole), "scale": 1}
+            clip = {"clip": area, "captureBeyondViewport": True}
+        shot = self._call("Page.captureScreenshot", format="png", **clip)
+        return base64.b64decode(shot["data"])
 
     @property
     def too_wide(self) -> int:

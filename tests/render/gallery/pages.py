@@ -1,4 +1,7 @@
-"""Pictures of every page in every state: `python -m tests.render.gallery.pages FOLDER`."""
+"""Pictures of every page in every state: `python -m tests.render.gallery.pages FOLDER [WORD]`.
+
+With WORD only pages with it in their name.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ FIRST = date(2025, 8, 4)
 RUBRIC_PARTS = (("cs.LG", "stat.ML"), (CriterionFields("Cold stars", "cold", "hot", "More."),) * 2)
 WITHOUT_ISSUE = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
 OPERATOR = "X-Operator"
-VIEWS = [(width, scheme) for width in (320, 1000) for scheme in ("light", "dark")]
+VIEWS = [(width, scheme) for width in (320, 375, 1280) for scheme in ("light", "dark")]
+HEIGHT = 3000
+"""Pixels of a page that a picture shows."""
 
 
 def issues(store: Store) -> dict[str, date]:
@@ -285,7 +290,7 @@ def tokens_page() -> str:
     return f"{head}{style}<table>{rows}{others}</table>"
 
 
-def write(folder: Path) -> list[str]:
+def write(folder: Path, only: str = "") -> list[str]:
     """Take pictures of every page. Returns problems: too wide, or found by axe-core."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, problems = [], []
@@ -296,18 +301,10 @@ def write(folder: Path) -> list[str]:
     ):
         tab = Tab(pipe)
         for name, path in pages.items():
-            shots = []
-            for width, scheme in VIEWS:
-                file = f"page-{name}-{width}-{scheme}.png"
-                tab.look(width, scheme)
-                tab.open(home + path)
-                if tab.too_wide:
-                    problems.append(f"{file}: {tab.too_wide} px too wide")
-                if AXE.is_file():
-                    problems += [f"{file}: {barrier}" for barrier in tab.barriers()]
-                (folder / file).write_bytes(tab.picture())
-                shots.append(f'<a href="{file}"><img src="{file}" height="300" alt=""></a>')
-            rows.append(f"<h2>{escape(name)}</h2><p>{' '.join(shots)}</p>")
+            if only in name:
+                shots, found = _views(tab, home + path, name, folder)
+                rows.append(f"<h2>{escape(name)}</h2><p>{shots}</p>")
+                problems += found
         (folder / "tokens.html").write_text(tokens_page(), encoding="utf-8")
         tab.look(1000)
         tab.open((folder / "tokens.html").resolve().as_uri())
@@ -317,10 +314,26 @@ def write(folder: Path) -> list[str]:
     return problems
 
 
+def _views(tab: Tab, url: str, name: str, folder: Path) -> tuple[str, list[str]]:
+    """The pictures of one page, as HTML, and its problems."""
+    shots, problems = [], []
+    for width, scheme in VIEWS:
+        file = f"page-{name}-{width}-{scheme}.png"
+        tab.look(width, scheme)
+        tab.open(url)
+        if tab.too_wide:
+            problems.append(f"{file}: {tab.too_wide} px too wide")
+        if AXE.is_file():
+            problems += [f"{file}: {barrier}" for barrier in tab.barriers()]
+        (folder / file).write_bytes(tab.picture(HEIGHT))
+        shots.append(f'<a href="{file}"><img src="{file}" height="300" alt=""></a>')
+    return " ".join(shots), problems
+
+
 if __name__ == "__main__":
     if not FOUND:
         sys.exit("there is no Chromium here: apt-get install chromium")
     target = Path(sys.argv[1])
-    found = write(target)
+    found = write(target, *sys.argv[2:3])
     print(f"open {target / 'pages.html'}")  # noqa: T201 - a command
     sys.exit("\n".join(found) or 0)
