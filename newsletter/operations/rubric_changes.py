@@ -14,8 +14,8 @@ from newsletter.domain.reader_rubrics import PausedBy
 from newsletter.errors import OperatorError
 from newsletter.rubrics import save
 from newsletter.rubrics.folder import RubricFolder, of_operator
-from newsletter.store import reader_rubrics, subscriptions
-from newsletter.store.operator import actions
+from newsletter.store import reader_rubrics
+from newsletter.store.operator import actions, readers
 from newsletter.store.operator.actions import UNDO_STARTED, UNFINISHED, ActionKind
 
 if TYPE_CHECKING:
@@ -104,8 +104,18 @@ def _texts(action: OperatorAction) -> tuple[save.RubricText, save.RubricText]:
     return (after, before) if action.result == UNDO_STARTED else (before, after)
 
 
+def refuse_readers(tx: Connection, slug: str) -> None:
+    """Raises OperatorError for a rubric that is read: without its file they would get nothing."""
+    if number := readers.count_of_rubric(tx, slug):
+        message = (
+            f"The rubric has {plural(number, 'reader')}, who would get no digest and would not be "
+            "told why: remove them from it first, or keep the file"
+        )
+        raise OperatorError(message)
+
+
 class RubricFileReversal:
-    """The undo of a saved file: its former text comes back, or the new file goes.
+    """The undo of a saved or deleted file: its former text comes back, or the new file goes.
 
     `revert` says in the log that the undo begins; `write_file` does it.
     """
@@ -120,12 +130,7 @@ class RubricFileReversal:
         """Raises OperatorError where the folder cannot be written, or a new rubric has readers."""
         before = save.RubricText(**action.before)
         if not before.hash:
-            if readers := subscriptions.count_by_rubric(tx).get(action.subject):
-                message = (
-                    f"The new rubric has {plural(readers, 'reader')}, who would get no digest: "
-                    "remove them first, or edit the rubric"
-                )
-                raise OperatorError(message)
+            refuse_readers(tx, action.subject)
         elif save.RubricText.of(before.text) != before:
             message = "The former file was not UTF-8, so its text was not kept."
             raise OperatorError(message)

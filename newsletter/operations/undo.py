@@ -80,11 +80,12 @@ def reversals_of(rubrics: Mapping[str, Rubric]) -> Mapping[ActionKind, Reversal]
     files = of_operator(rubrics)
     if not isinstance(files, RubricFolder):
         return REVERSALS
-    undo_save = rubric_changes.RubricFileReversal(files.folder)
-    return {**REVERSALS, ActionKind.SAVE_RUBRIC: Reversal(undo_save.state, undo_save.revert)}
+    of_file = rubric_changes.RubricFileReversal(files.folder)
+    return {**REVERSALS, **dict.fromkeys(FILE_CHANGES, Reversal(of_file.state, of_file.revert))}
 
 
-UNDOABLE = frozenset({*REVERSALS, ActionKind.SAVE_RUBRIC})
+FILE_CHANGES = (ActionKind.SAVE_RUBRIC, ActionKind.DELETE_RUBRIC)
+UNDOABLE = frozenset({*REVERSALS, *FILE_CHANGES})
 
 
 def is_possible(action: OperatorAction, kinds: Container[ActionKind] = UNDOABLE) -> bool:

@@ -86,11 +86,11 @@ def put(folder: Path, slug: str, wanted: RubricText) -> None:
 
 
 def delete_file(folder: Path, slug: str) -> None:
-    """Raises OperatorError where the folder cannot be written."""
-    path = _path(folder, slug)
+    """Delete the file or the link to it. Raises OperatorError where the folder is not writable."""
+    _path(folder, slug)
     try:
-        path.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        (folder / f"{slug}.md").unlink(missing_ok=True)
+        _sync_folder(folder)
     except OSError as error:
         raise OperatorError(_not_writable(folder, error)) from error
 

@@ -48,6 +48,7 @@ from newsletter.web.operator import (
     reader_forms,
     readers,
     review,
+    rubric_delete,
     rubric_editor,
     rubrics,
     rubrics_of_readers,
@@ -109,6 +110,7 @@ PAGES = {
     "/operator/rubrics": rubrics.show_list,
     "/operator/rubrics/{rubric}": rubrics.show,
     "/operator/rubrics/{rubric}/edit": rubric_editor.show,
+    "/operator/rubrics/{rubric}/delete": rubric_delete.show,
     "/operator/new-rubric": rubric_editor.show_new,
     "/operator/log": log.show,
     "/operator/preview/{rubric}/mail": preview.show_mail,
@@ -153,6 +155,7 @@ OPERATOR_FORMS = {
     "/operator/test-mail": send_test.preview,
     "/operator/test-mail/send": send_test.send,
     "/operator/rubrics": rubrics_of_readers.change,
+    "/operator/rubrics/{rubric}/delete": rubric_delete.delete,
     "/operator/log/undo": log.undo_action,
 }
 LARGE_OPERATOR_FORMS = {

@@ -129,19 +129,26 @@ class Site:
         """The rubric of an archive URL. Raises HTTPException 404, for private rubrics too, and
         RubricDeleted.
 
-        A reader rubric that makes no digests now is as in its newest one: links of old emails work.
+        One that makes no digests now is as in its newest one, so that links of old emails work: its
+        file is gone or has a fault, or its reader paused it.
         """
         links, segment = self.app.links, request.path_params["rubric"]
         for slug in links.slugs_in(segment):
-            rubric = self.app.rubrics.get(slug)
+            if is_reader_rubric(slug) and slug not in self.app.rubrics:
+                if links.opens(Rubric(slug, OWN_RUBRIC, (), ()), segment):
+                    return self._stored_reader_rubric(slug)
+                continue
+            rubric = self.app.rubrics.get(slug) or self._mailed_rubric(slug)
             if rubric and links.opens(rubric, segment):
                 return rubric
-            of_reader = Rubric(slug, OWN_RUBRIC, (), ())
-            if is_reader_rubric(slug) and links.opens(of_reader, segment):
-                return self._stored_rubric(slug)
         raise HTTPException(404)
 
-    def _stored_rubric(self, slug: str) -> Rubric:
+    def _mailed_rubric(self, slug: str) -> Rubric | None:
+        with self.app.store.read() as tx:
+            newest = digests.newest(tx, slug, 1)
+        return newest[0].rubric if newest else None
+
+    def _stored_reader_rubric(self, slug: str) -> Rubric:
         with self.app.store.read() as tx:
             deleted_at = reader_rubrics.deleted_at(tx, slug)
             newest = digests.newest(tx, slug, 1) if deleted_at is None else []

@@ -19,7 +19,7 @@ from sqlalchemy import delete, event
 
 from newsletter.operations.rubric_changes import settle
 from newsletter.rubrics.folder import RubricFolder
-from newsletter.rubrics.save import LEFT_AFTER, RubricText
+from newsletter.rubrics.save import LEFT_AFTER, RubricText, read_text
 from newsletter.store import Store
 from newsletter.store.operator import actions
 from newsletter.store.tables import operator_action
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 OTHER = TEXT.replace("novelty: 7", "novelty: 5")
 SAVE = {"as": "text", "action": "save", "text": OTHER}
-EDIT, UNDO = "/operator/rubrics/stars/edit", "/operator/log/undo"
+EDIT, DELETE = "/operator/rubrics/stars/edit", "/operator/rubrics/stars/delete"
+UNDO = "/operator/log/undo"
 ADA = OperatorSession(f"{HEADER}: ada", by_cookie=False, operator="ada")
 LATER = NOW + timedelta(minutes=2)
 WRITES = ("os.rename", "os.remove")
@@ -121,7 +122,7 @@ def begin(store: Store, folder: Path) -> dict[str, str]:
 def told(store: Store, folder: Path) -> tuple[str, list[tuple[str, bool]]]:
     """The file, and what the log says a while later: each result, and whether it was undone."""
     settle(store, RubricFolder(folder), LATER)
-    text = (folder / "stars.md").read_text(encoding="utf-8")
+    text = read_text(folder, "stars").text
     return text, [(one.result, one.undone_at is not None) for one in recorded(store)]
 
 
@@ -174,6 +175,21 @@ def test_a_killed_save_is_sent_again_at_once_and_leaves_no_temporary_file(
         assert told(store, folder) == (OTHER, [("", False)])
     assert steps > 8
     assert left > 0
+
+
+def test_a_killed_deletion_is_in_the_folder_and_in_the_log_or_in_neither(
+    store: Store, folder: Path
+):
+    steps, seen = 0, set()
+    while killed(store, folder, steps + 1, DELETE, form := begin(store, folder)):
+        steps += 1
+        found = told(store, folder)
+        assert found in ((TEXT, []), ("", [("", False)])), steps
+        seen.add(found[0])
+        assert post(site_of(store, folder), DELETE, form) == 303
+        assert told(store, folder) == ("", [("", False)])
+    assert steps > 5
+    assert seen == {TEXT, ""}
 
 
 def test_a_file_that_was_changed_after_a_killed_save_is_told(store: Store, folder: Path):

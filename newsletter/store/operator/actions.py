@@ -45,6 +45,7 @@ class ActionKind(StrEnum):
     RESOLVE_MAIL = "resolve mail"
     RESOLVE_BATCH = "resolve batch of mails"
     SAVE_RUBRIC = "save rubric"
+    DELETE_RUBRIC = "delete rubric"
     PAUSE_RUBRIC = "pause rubric of a reader"
     RESUME_RUBRIC = "resume rubric of a reader"
 

@@ -11,7 +11,7 @@ from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.store import votes
 from newsletter.store.inbound import InboundState
-from newsletter.store.subscription_rows import MAILABLE, MAY_BE_MAILED
+from newsletter.store.subscription_rows import MAILABLE, MAY_BE_MAILED, SUBSCRIPTIONS
 from newsletter.store.tables import (
     delivery,
     digest,
@@ -250,6 +250,21 @@ def served(tx: Connection, subscriber_id: str) -> dict[str, ServedSubscription]:
         )
         for row in found
     }
+
+
+def count_of_rubric(tx: Connection, rubric: str) -> int:
+    """How many read a rubric, paused, or were asked to confirm it."""
+    here = subscription.c.state.in_([SubscriberState.ACTIVE.value, SubscriberState.PENDING.value])
+    left = subscriber.c.state.in_(_LEFT)
+    query = select(func.count()).select_from(SUBSCRIPTIONS).where(here, ~left)
+    return tx.scalar(query.where(subscription.c.rubric == rubric, subscriber.c.email != "")) or 0
+
+
+_LEFT = [
+    SubscriberState.UNSUBSCRIBED.value,
+    SubscriberState.BOUNCED.value,
+    SubscriberState.COMPLAINED.value,
+]
 
 
 def planned_mails(tx: Connection) -> list[PlannedMails]:

@@ -150,9 +150,9 @@ def _recorded(site: Site, sent: SentForm, change: Change) -> tuple[str, tuple[St
             if stamp(before) != sent.stamp:
                 return change.subject, (before, _last(tx, change.subject))
             change.apply(tx, sent.now)
-            after = change.writes.state if change.writes else change.state(tx)
+            after = change.state(tx) if change.writes is None else change.writes.state
             log.record(tx, _action(sent, change, before, after))
-    if change.writes and (folder := folder_of(site)):
+    if change.writes is not None and (folder := folder_of(site)):
         if not write_file(store, folder, sent.id):
             with store.read() as tx:
                 return change.subject, (change.state(tx), _last(tx, change.subject))
@@ -162,7 +162,8 @@ def _recorded(site: Site, sent: SentForm, change: Change) -> tuple[str, tuple[St
 
 
 def _action(sent: SentForm, change: Change, before: State, after: State) -> OperatorAction:
-    result = log.STARTED if change.writes else NO_ANSWER if change.then else ""
+    sends = NO_ANSWER if change.then else ""
+    result = sends if change.writes is None else log.STARTED
     return OperatorAction(
         sent.id,
         sent.now,

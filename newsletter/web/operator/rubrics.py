@@ -255,6 +255,7 @@ def _outcome(tx: Connection, request: Request) -> dict[str, Any] | None:
 
 WORDS = {
     action_log.ActionKind.SAVE_RUBRIC: "Saved. The next digest is made with this text.",
+    action_log.ActionKind.DELETE_RUBRIC: "Deleted. Its issues stay in the archive.",
     action_log.ActionKind.PAUSE_RUBRIC: "Paused. Its reader sees the reason.",
     action_log.ActionKind.RESUME_RUBRIC: "Resumed. Its next digest comes as usual.",
 }

@@ -258,6 +258,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "operator-rubric-edit": "/operator/rubrics/stars/edit",
         "operator-rubric-edit-text": "/operator/rubrics/broken/edit",
         "operator-rubric-new": "/operator/new-rubric",
+        "operator-rubric-delete": "/operator/rubrics/broken/delete",
         **operator_pages(store),
         "operator-preview": "/operator/preview/stars",
         "operator-preview-none": "/operator/preview/models",
