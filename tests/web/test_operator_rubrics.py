@@ -454,7 +454,7 @@ def test_a_new_rubric_is_a_new_file_and_undo_deletes_it(
     person = reader(store, rubric="dwarfs")
     kept = undo(operator, made)
     assert kept.status == 409
-    assert "The new rubric has 1 reader, who would get no digest" in kept.words
+    assert "The rubric has 1 reader, who would get no digest" in kept.words
     assert read(folder, "dwarfs")
     with store.begin() as tx:
         subscriptions.leave(tx, person.id, "reply", NOW)
