@@ -9,6 +9,8 @@ import csv
 import io
 import logging
 import re
+import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, repeat
 from typing import TYPE_CHECKING
@@ -57,6 +59,33 @@ BIBTEX_ENTRY = re.compile(r"@\w+[ \t]*[{(]")
 BIBTEX_LINE = re.compile(rf"^[ \t]*{BIBTEX_ENTRY.pattern}", re.MULTILINE)
 
 
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+NEVER_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
+NO_TEXT = {
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a Word file or an archive",
+    b"{\\rtf": "an RTF file",
+    b"\xd0\xcf\x11\xe0": "an Office file",
+}
+"""By the first bytes: what people drop by mistake."""
+WANTED = (
+    "export your papers as BibTeX or RIS from Zotero, Mendeley, JabRef or EndNote, or paste the "
+    "arXiv ids of a few"
+)
+ACCENT = re.compile(
+    r"""\\(?:([`'^"~=.])\s*|([uvHcdbrk])(?:\s+|(?=\{)))(?:\{(\\[ij]|[A-Za-z])\}|(\\[ij]\b|[A-Za-z]))"""
+)
+COMBINING = dict(
+    zip(
+        "`'^\"~=.uvHcdbrk",
+        "\u0300\u0301\u0302\u0308\u0303\u0304\u0307\u0306\u030c\u030b\u0327\u0323"
+        "\u0331\u030a\u0328",
+        strict=True,
+    )
+)
+"""TeX's accents, which stand before their letter, as Unicode's, which stand after it."""
+
+
 class LibraryError(Exception):
     """A file that cannot be read; the message says why and which formats can."""
 
@@ -75,11 +104,7 @@ def read_library(data: bytes) -> Library:
     if len(data) > MAX_BYTES:
         message = f"it has {len(data) / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are read"
         raise LibraryError(message)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"it is not UTF-8 text (byte {error.start}); export it again as UTF-8"
-        raise LibraryError(message) from error
+    text = _decoded(data)
     kind, read = _format(text)
     try:
         entries = list(read(text))
@@ -89,9 +114,29 @@ def read_library(data: bytes) -> Library:
     known = [entry for entry in entries if entry.title or entry.arxiv_id]
     unique = tuple(dict.fromkeys(known))
     if not unique:
-        message = "no paper was found in it; use BibTeX, RIS, Zotero's CSV, or a list of arXiv ids"
+        message = f"no paper was found in it; {WANTED}"
         raise LibraryError(message)
     return Library(kind, unique[:MAX_PAPERS], len(entries) - len(unique[:MAX_PAPERS]))
+
+
+def _decoded(data: bytes) -> str:
+    """The text of a file: UTF-8, UTF-16 with its mark, else Windows-1252, as EndNote writes.
+
+    Raises LibraryError for what is no text.
+    """
+    if not data.strip():
+        message = "it is empty"
+        raise LibraryError(message)
+    kind = next((name for start, name in NO_TEXT.items() if data.startswith(start)), "")
+    encodings = ["utf-16"] if data.startswith(UTF_16) else ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        with suppress(UnicodeDecodeError):
+            text = data.decode(encoding)
+            if not kind and not NEVER_TEXT.search(text):
+                return text
+            break
+    message = f"it is {kind or 'not a text file'}; {WANTED}"
+    raise LibraryError(message)
 
 
 def _format(text: str) -> tuple[str, Callable[[str], Iterable[LibraryPaper]]]:
@@ -107,20 +152,36 @@ def _format(text: str) -> tuple[str, Callable[[str], Iterable[LibraryPaper]]]:
 
 def _bibtex(text: str) -> Iterable[LibraryPaper]:
     from bibtexparser.entrypoint import parse_string
+    from bibtexparser.model import Entry
 
     # It logs each entry that it cannot read; these are counted instead.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
     first, beyond = _first_entries(text, BIBTEX_ENTRY, MAX_CHARACTERS)
-    for entry in parse_string(first).entries:
+    parsed = parse_string(first)
+    # A key or a field that is there twice makes an entry fail, and the entry comes with it.
+    failed = [block.ignore_error_block for block in parsed.failed_blocks]
+    repeated = [block for block in failed if isinstance(block, Entry)]
+    for entry in [*parsed.entries, *repeated]:
         fields = {field.key.lower(): str(field.value) for field in entry.fields}
         yield _paper(
-            title=LATEX_BRACES.sub("", fields.get("title", "")),
-            abstract=LATEX_BRACES.sub("", fields.get("abstract", "")),
-            authors=_one_line(LATEX_BRACES.sub("", fields.get("author", ""))).split(" and "),
+            title=_without_tex(fields.get("title", "")),
+            abstract=_without_tex(fields.get("abstract", "")),
+            authors=_one_line(_without_tex(fields.get("author", ""))).split(" and "),
             places=[fields.get(name, "") for name in BIBTEX_PLACES],
             category=fields.get("primaryclass", ""),
         )
-    yield from repeat(LibraryPaper(""), beyond)
+    yield from repeat(LibraryPaper(""), beyond + len(failed) - len(repeated))
+
+
+def _without_tex(text: str) -> str:
+    """The text without braces, with TeX's accents on their letters."""
+    composed = ACCENT.sub(_accented, text) if "\\" in text else text
+    return LATEX_BRACES.sub("", composed)
+
+
+def _accented(found: re.Match[str]) -> str:
+    letter = (found[3] or found[4]).removeprefix("\\")
+    return unicodedata.normalize("NFC", letter + COMBINING[found[1] or found[2]])
 
 
 def _first_entries(text: str, entry: re.Pattern[str], most: int) -> tuple[str, int]:

@@ -163,7 +163,7 @@ def test_ids_are_looked_up_at_arxiv(tmp_path: Path) -> None:
         (("--about", "robots"), 1, "--category cs.LG"),
         (("--about", "robots", "--category", "cs.RX"), 2, "'cs.RX' is no arXiv category"),
         (("--from", "none.bib"), 1, "cannot read none.bib"),
-        (("--from", "pdf.bib"), 1, "not UTF-8"),
+        (("--from", "pdf.bib"), 1, "it is a PDF"),
         (("--from", "words.txt"), 1, "no paper was found"),
         (("--from", "large.bib"), 1, "at most 10 MB"),
     ],

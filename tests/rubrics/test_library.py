@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 import tracemalloc
 from datetime import UTC, datetime
@@ -78,6 +79,52 @@ def test_bibtex_has_titles_without_braces_and_ids_from_any_field() -> None:
     assert (second.title, second.arxiv_id) == ("By its link", "math/0309136")
 
 
+def test_bibtex_of_jabref_with_strings_comments_repeated_keys_and_a_broken_entry() -> None:
+    file = r"""% Encoding: UTF-8
+@Comment{jabref-meta: databaseType:bibtex;}
+@String{icml = "ICML"}
+@InProceedings{a, title = {Erd{\H{o}}s and Schr{\"o}dinger na{\"\i}vely}, booktitle = icml}
+@Article{a, title = {The same key again}}
+@Article{b, title = {A field}, year = 1, year = 2}
+@Article{c, title = {Unclosed brace, year = 2020}
+
+@Article{d, title = {After the broken one}}
+@comment{ @article{e, title={Never}} }
+"""
+    found = read_library(file.encode())
+    assert sorted(paper.title for paper in found.papers) == [
+        "A field",
+        "After the broken one",
+        "Erdős and Schrödinger naïvely",
+        "The same key again",
+    ]
+    assert found.skipped == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_ris_of_endnote_is_read_in_each_encoding(encoding: str) -> None:
+    file = "TY  - JOUR\r\nAU  - Müller, J.\r\nTI  - Über naïve networks — café\r\nER  - \r\n"
+    assert read_library(file.encode(encoding)).papers[0].title == "Über naïve networks — café"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "it is empty"),
+        (b" \r\n", "it is empty"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n\x00", "it is a PDF; export your papers as BibTeX or RIS"),
+        (b"%PDF-1.4\n1 0 obj", "it is a PDF"),
+        (b"PK\x03\x04\x14\x00", "it is a Word file or an archive"),
+        (b"\x89PNG\r\n\x1a\n\x00", "it is not a text file"),
+        (b"\xff\xfe\x00", "it is not a text file"),
+        (b"no papers", "no paper was found in it; export your papers"),
+    ],
+)
+def test_what_was_dropped_by_mistake_is_named(data: bytes, said: str) -> None:
+    with pytest.raises(LibraryError, match=re.escape(said)):
+        read_library(data)
+
+
 def test_ris_is_read_by_both_of_its_title_fields() -> None:
     found = read_library(RIS.encode())
     assert found.kind == "RIS"
@@ -144,7 +191,7 @@ def test_more_papers_than_a_draft_needs_are_counted() -> None:
     [
         ("@misc{{k{n}, title = {{Paper {n}}}}}\n", 5_000, MAX_PAPERS, 4_500),
         ("@a{{", 300_000, 0, 0),
-        ("@misc{{k, title = {{One}}}}\n", 100_000, 1, 99_000),
+        ("@misc{{k, title = {{One}}}}\n", 100_000, 1, 99_999),
     ],
 )
 def test_a_file_of_many_entries_is_read_in_part(

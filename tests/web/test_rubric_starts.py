@@ -229,9 +229,8 @@ def test_a_day_has_a_budget_that_no_new_draft_resets(
         ({"about": "???"}, "no words"),
         ({"about": ABOUT, "categories": "cs.LX"}, "is no arXiv category; did you mean"),
         ({"pasted": "just words"}, "no paper was found"),
-        ({"file": b"%PDF-1.7\n\xff\xfe\x00"}, "not UTF-8"),
-        ({"file": "@misc{a, title={Müller}}".encode("latin-1")}, "export it again as UTF-8"),
-        ({"file": b"\x00\x01\x02"}, "no paper was found"),
+        ({"file": b"%PDF-1.7\n\xff\xfe\x00"}, "is a PDF; export your papers"),
+        ({"file": b"\x00\x01\x02"}, "is not a text file"),
     ],
 )
 def test_each_mistake_is_said_beside_its_field_and_keeps_what_was_typed(
