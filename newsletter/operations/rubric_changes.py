@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MAX_REASON = 200
 MOMENT = timedelta(minutes=1)
 """Longer than a process takes to write a file that it said it would."""
+ANSWERED_WITHIN = timedelta(minutes=15)
+"""Longer than a provider takes to answer."""
 TOO_LATE = "This took more than a minute, so nothing was done; try again."
 INTERRUPTED = "the process ended while it wrote the file, which was changed by others since"
 
@@ -71,17 +73,18 @@ def _is_written(tx: Connection, folder: Path, action_id: str) -> bool:
 
 
 def settle(store: Store, rubrics: Mapping[str, Rubric], now: datetime) -> None:
-    """Record what became of actions whose process was killed while it wrote a file."""
-    files = of_operator(rubrics)
-    if not isinstance(files, RubricFolder):
-        return
+    """Record what became of actions whose process was killed while it sent or wrote something."""
     with store.read() as tx:
-        if not actions.unfinished(tx, now - MOMENT):
+        unanswered = actions.is_unanswered(tx, now - ANSWERED_WITHIN)
+        if not unanswered and not actions.unfinished(tx, now - MOMENT):
             return
+    files = of_operator(rubrics)
     with store.begin() as tx:
         actions.lock(tx)
+        actions.end_unanswered(tx, now - ANSWERED_WITHIN)
         for action in actions.unfinished(tx, now - MOMENT):
-            _settle_one(tx, files.folder, action)
+            if isinstance(files, RubricFolder):
+                _settle_one(tx, files.folder, action)
 
 
 def _settle_one(tx: Connection, folder: Path, action: OperatorAction) -> None:

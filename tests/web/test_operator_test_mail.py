@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from newsletter.mailers import SendError, SendFailure
 from newsletter.store import suppressions
+from newsletter.store.operator import actions
 from newsletter.store.operator.actions import ActionKind
-from tests.fakes.operators import form_fields, recorded
-from tests.fakes.pages import MODELS, NOW, STARS, THURSDAY, TUESDAY, issue, paper, reader
+from newsletter.web.app import create_app
+from newsletter.web.context import Site
+from tests.fakes.browser import served
+from tests.fakes.operators import HEADER, Person, form_fields, recorded
+from tests.fakes.pages import (
+    MODELS,
+    NOW,
+    STARS,
+    THURSDAY,
+    TUESDAY,
+    Mailbox,
+    application,
+    issue,
+    paper,
+    reader,
+)
 
 if TYPE_CHECKING:
+    from newsletter.domain.mail import Email
     from newsletter.store import Store
     from tests.fakes.browser import Page
-    from tests.fakes.operators import Person
-    from tests.fakes.pages import Mailbox
+    from tests.fakes.pages import Clock
 
+PATIENCE = 30
 TEST, SEND = "/operator/test-mail", "/operator/test-mail/send"
 WISHED = {"rubric": "stars", "to": "me@example.org", "format": "titles"}
 
@@ -60,6 +79,73 @@ def test_a_double_click_sends_one_mail(store: Store, ada: Person, mailbox: Mailb
     first, again = ada.post(SEND, fields), ada.post(SEND, fields)
     assert first.headers["location"] == again.headers["location"]
     assert len(mailbox.mails) == len(recorded(store)) == 1
+
+
+class SlowMailbox(Mailbox):
+    """Says when mails are being sent, and waits until it may answer."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__()
+        self.sending, self.may_answer = threading.Barrier(at_once + 1), threading.Event()
+
+    def send(self, email: Email) -> str:
+        self.sending.wait(PATIENCE)
+        self.may_answer.wait(PATIENCE)
+        return super().send(email)
+
+
+@pytest.mark.usefixtures("_digests")
+def test_a_second_click_while_the_mail_is_being_sent_sends_no_other(store: Store):
+    mailbox = SlowMailbox(1)
+    app = application(store, mailbox, operator_header=HEADER)
+    with served(create_app(Site(app))) as web, ThreadPoolExecutor(1) as pool:
+        ada = Person(web, "ada")
+        fields = form_fields(previewed(ada), SEND)
+        first = pool.submit(ada.post, SEND, fields)
+        mailbox.sending.wait(PATIENCE)
+        waiting = ada.shown(ada.post(SEND, fields))
+        assert "no answer is stored yet: reload this page" in waiting.words
+        assert mailbox.mails == []
+        mailbox.may_answer.set()
+        done = ada.shown(first.result())
+    assert "sent to m…@example.org by outbox" in done.words
+    assert len(mailbox.mails) == len(recorded(store)) == 1
+
+
+@pytest.mark.usefixtures("_digests")
+def test_two_operators_at_the_same_time_send_one_each(store: Store):
+    mailbox = SlowMailbox(2)
+    app = application(store, mailbox, operator_header=HEADER)
+    with served(create_app(Site(app))) as web, ThreadPoolExecutor(2) as pool:
+        people = Person(web, "ada"), Person(web, "bo")
+        both = [
+            pool.submit(one.fill, previewed(one, to=f"{name}@example.org"), SEND)
+            for name, one in zip(("ada", "bo"), people, strict=True)
+        ]
+        mailbox.sending.wait(PATIENCE)
+        mailbox.may_answer.set()
+        pages = [one.shown(sent.result()) for one, sent in zip(people, both, strict=True)]
+    assert sorted(one.to_email for one in mailbox.mails) == ["ada@example.org", "bo@example.org"]
+    for name, page in zip("ab", pages, strict=True):
+        assert f"sent to {name}…@example.org" in page.words
+    told = {one.operator: one.result for one in recorded(store)}
+    assert len(told) == 2
+    assert all(f"sent to {name[0]}…" in result for name, result in told.items())
+
+
+@pytest.mark.usefixtures("_digests")
+def test_a_send_whose_process_was_killed_is_not_repeated_and_told_as_unknown(
+    store: Store, ada: Person, clock: Clock, mailbox: Mailbox
+):
+    fields = form_fields(previewed(ada), SEND)
+    assert ada.post(SEND, fields).status == 303
+    with store.begin() as tx:
+        actions.set_result(tx, str(fields["form"]), actions.NO_ANSWER)
+    again = ada.shown(ada.post(SEND, fields))
+    assert "no answer is stored yet" in again.words
+    clock.at += timedelta(hours=1)
+    assert "It may not have been sent: the process ended" in ada.get("/operator/log").words
+    assert len(mailbox.mails) == 1
 
 
 @pytest.mark.usefixtures("_digests")

@@ -28,6 +28,9 @@ STARTED = "started, and not known to be finished yet: reload this page"
 UNDO_STARTED = "the undo was started, and is not known to be finished yet: reload this page"
 """The results of an action that writes a file, until the file is written."""
 UNFINISHED = (STARTED, UNDO_STARTED)
+NO_ANSWER = "started, and no answer is stored yet: reload this page"
+"""The result of an action that sends something outside, until the answer is stored."""
+NEVER_ANSWERED = "it may not have been sent: the process ended before an answer was stored"
 
 
 class ActionKind(StrEnum):
@@ -125,6 +128,17 @@ def unfinished(tx: Connection, since: datetime) -> list[OperatorAction]:
     began = func.coalesce(operator_action.c.undone_at, operator_action.c.at)
     query = select(operator_action).where(operator_action.c.result.in_(UNFINISHED))
     return [_action(row) for row in tx.execute(query.where(began < since)).mappings()]
+
+
+def is_unanswered(tx: Connection, since: datetime) -> bool:
+    mine = (operator_action.c.result == NO_ANSWER) & (operator_action.c.at < since)
+    return tx.scalar(select(select(operator_action.c.id).where(mine).exists())) or False
+
+
+def end_unanswered(tx: Connection, since: datetime) -> None:
+    """Give up the answers of what was sent before this time."""
+    mine = (operator_action.c.result == NO_ANSWER) & (operator_action.c.at < since)
+    tx.execute(update(operator_action).where(mine).values(result=NEVER_ANSWERED))
 
 
 def take_back(tx: Connection, action: OperatorAction) -> None:

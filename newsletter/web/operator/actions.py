@@ -52,8 +52,6 @@ MENU = {
 }
 """The operator's pages, by their paths below `/operator`."""
 MAX_PAGE = 10_000
-NO_ANSWER = "started, and no answer is stored yet: reload this page"
-"""The result of an action that sends something outside, until the answer is stored."""
 UNSHOWN = {"id", "at", "state_at", "since", "soft_bounces", "text", "hash"}
 """Values of a state that say nothing to an operator."""
 
@@ -162,7 +160,7 @@ def _recorded(site: Site, sent: SentForm, change: Change) -> tuple[str, tuple[St
 
 
 def _action(sent: SentForm, change: Change, before: State, after: State) -> OperatorAction:
-    sends = NO_ANSWER if change.then else ""
+    sends = log.NO_ANSWER if change.then else ""
     result = sends if change.writes is None else log.STARTED
     return OperatorAction(
         sent.id,
