@@ -14,20 +14,19 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select
 
 from bench.harness.databases import add_subscribers
+from bench.harness.morning import DAY
 from bench.harness.tls import new_certificate
 from bench.harness.vendors import Vendor, vendors
 from newsletter.store import Store
@@ -35,15 +34,14 @@ from newsletter.store.tables import metadata
 from tests.fakes.database import own_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
 
     from bench.harness.tls import Certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 
-DAY = date(2025, 9, 23)
 START = datetime(2025, 9, 1, tzinfo=UTC)
-EVENING = datetime(2025, 9, 23, 20, tzinfo=UTC)
 PAGE = 5000
 SETUPS = ("sqlite", "postgresql", "dbos1", "dbos2", "dbos3")
 TABLES = ("paper", "call", "score", "digest", "digest_paper", "delivery")
@@ -191,7 +189,7 @@ def measure(
 ) -> tuple[dict[str, Any], bool]:
     """The figures of one morning, and whether every reader got one mail."""
     crowd = int(setup.removeprefix("dbos")) if setup.startswith("dbos") else 0
-    child = [*given.python, "-m", "bench", "daily_run", "--child", "-"]
+    child = [*given.python, "-m", "bench.harness.morning"]
     with (
         prepared(setup, rubrics, readers, given) as (folder, env, store, made),
         workers(crowd, folder, env) as pids,
@@ -213,53 +211,6 @@ def _peak(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return round(int(line.split()[1]) / 1024, 1)
-
-
-def morning() -> None:
-    """In a process of its own, whose memory nobody else has used: one run, phase by phase."""
-    from newsletter import process
-
-    process.collect_garbage_less_often()
-    from newsletter import bootstrap
-    from newsletter.jobs import daily
-    from newsletter.jobs.scheduler import DailyScheduler
-    from newsletter.settings import read_settings
-
-    app = bootstrap.build_app(read_settings())
-    state = daily.read_day(app, DAY)
-    figures: dict[str, Any] = {}
-
-    def timed(phase: str, act: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it answers
-        began, used = time.perf_counter(), time.process_time()
-        result = act()
-        figures[f"{phase}, s"] = round(time.perf_counter() - began, 2)
-        figures[f"{phase}, s of processor"] = round(time.process_time() - used, 2)
-        figures[f"{phase}, MB held"] = _held()
-        return result
-
-    timed("fetch", lambda: daily.fetch_papers(app, state, DAY, _quiet))
-    made = timed("score and make", lambda: daily.score_and_compose(app, state, _quiet))
-    sent = timed("mail", lambda: daily.render_and_deliver(app, made, _quiet))
-    for unit in ("s", "s of processor"):
-        spent = sum(value for name, value in figures.items() if name.endswith(f", {unit}"))
-        figures[f"whole morning, {unit}"] = round(spent, 2)
-    figures["with imports, s of processor"] = round(time.process_time(), 2)
-    figures["MB at most"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-    if troubles := {one.problem for one in sent if one.problem}:
-        sys.exit("; ".join(troubles))
-    timed("again, when all is done", lambda: daily.run_daily(app, DAY, None, _quiet))
-    evening = replace(app, clock=lambda: EVENING)
-    timed("a wake-up of serve, nothing due", DailyScheduler(evening).send_due)
-    print(json.dumps(figures))
-
-
-def _held() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return round(pages * resource.getpagesize() / 2**20, 1)
-
-
-def _quiet(_stage: str, _done: int, _total: int) -> None:
-    pass
 
 
 def show(size: str, given: argparse.Namespace, found: dict[str, dict[str, Any]]) -> None:
@@ -291,16 +242,12 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--on", nargs="*", default=["sqlite"], choices=SETUPS)
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
     parser.add_argument("--python", nargs="*", default=[sys.executable], help="to profile it")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser
 
 
 def main() -> int:
     parser = options()
     given = parser.parse_args()
-    if given.child:
-        morning()
-        return 0
     if not given.database and set(given.on) - {"sqlite"}:
         parser.error("PostgreSQL is needed: --database postgresql+psycopg://USER@HOST/NAME")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
