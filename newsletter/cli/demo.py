@@ -85,16 +85,16 @@ def show_demo(out: Path, *, local: bool) -> int:
             subscriber_import.save_all(tx, readers, "example subscribers of the demo", SUBSCRIBED)
         _make_earlier_issue(app)
         app = _on(app, sample.DAY)
-        edition = run_day(app, None, None, as_json=False)
-        if status := report_failures(edition):
+        daily_run = run_day(app, None, None, as_json=False)
+        if status := report_failures(daily_run):
             return status
         try:
-            _write(out, app, _mails(app, edition), local=local)
+            _write(out, app, _mails(app, daily_run), local=local)
         except OSError as error:
             message = f"cannot write: {file_error(error)}; name another folder with --out"
             raise OperatorError(message) from error
         app.store.close()
-    _show(screen(), edition, out, local=local)
+    _show(screen(), daily_run, out, local=local)
     return 0
 
 
@@ -130,9 +130,9 @@ def _settings(work: Path, scorer: str) -> Settings:
     )
 
 
-def _mails(app: App, edition: DailyRun) -> list[SampleMail]:
+def _mails(app: App, daily_run: DailyRun) -> list[SampleMail]:
     """The mails of the outbox, the fullest first."""
-    digests = {issue.rubric.slug: issue.digest for issue in edition.results}
+    digests = {result.rubric.slug: result.digest for result in daily_run.results}
     made = []
     with app.store.read() as tx:
         readers = [one for slug in digests for one in subscriptions.mailable(tx, slug)]
@@ -218,12 +218,12 @@ class _FileLinks:
         return os.path.relpath(f"web/{file}", folder) + anchor
 
 
-def _show(console: Console, edition: DailyRun, out: Path, *, local: bool) -> None:
+def _show(console: Console, daily_run: DailyRun, out: Path, *, local: bool) -> None:
     how = "ranked by words, no scores" if local else "scores and reasons written by hand"
-    title = f"Sample day {edition.date}: invented papers, {how}"
+    title = f"Sample day {daily_run.date}: invented papers, {how}"
     rows = []
-    for issue in edition.results:
-        facts = facts_of(issue)
+    for result in daily_run.results:
+        facts = facts_of(result)
         counts = [facts[name] for name in ("announced", "scanned", "picked", "near_misses")]
         rows.append((facts["rubric"], *counts, facts["tokens"], dollars(facts["cost_nanos"])))
     console.print(table(title, HEADINGS, rows))

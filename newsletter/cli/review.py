@@ -117,8 +117,8 @@ def show_replies(*, as_json: bool) -> int:
 
 def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
-        letter = _named(inbound.review_queue(tx), reply_id)
-        done = review.answer_reply(tx, letter.id, bootstrap.now(), unsubscribe=unsubscribe)
+        reply = _named(inbound.review_queue(tx), reply_id)
+        done = review.answer_reply(tx, reply.id, bootstrap.now(), unsubscribe=unsubscribe)
     if done is ReviewDecision.NOBODY:
         raise SettingsError(done)
     say(done)

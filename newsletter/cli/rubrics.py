@@ -198,8 +198,8 @@ def _say_price(rubric: Rubric) -> None:
         [day] = stored_days(bootstrap.open_store(settings), rubric, 1)
         scorer = bootstrap.build_scorer(settings)
         guess = estimate(scorer, rubric, day.papers, day.date, bootstrap.now())
-    except OperatorError as trouble:
-        say(f"The cost of a day is known once one is stored: {trouble}")
+    except OperatorError as problem:
+        say(f"The cost of a day is known once one is stored: {problem}")
         return
     except ScorerError as error:
         say(f"The cost of a day could not be estimated: {error}")

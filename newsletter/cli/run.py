@@ -56,24 +56,24 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     # With cron and no `serve`, nothing else retries them.
     retry_soft_bounced(app, app.clock())
     _mail_files(app, day, rubric, as_json=as_json)
-    edition = run_day(app, day, rubric, as_json=as_json)
-    if not edition.has_problems and day is None and rubric is None:
-        ping_if_delivered(app, _mail_counts(edition), app.clock())
+    daily_run = run_day(app, day, rubric, as_json=as_json)
+    if not daily_run.has_problems and day is None and rubric is None:
+        ping_if_delivered(app, _mail_counts(daily_run), app.clock())
     if as_json:
-        print_json(_as_dict(edition))
+        print_json(_as_dict(daily_run))
     else:
-        _show(screen(), edition, settings)
-    for issue in edition.results:
-        if issue.digest and not issue.problem and not is_reader_rubric(issue.rubric.slug):
-            say_older(app, issue.rubric, issue.digest)
+        _show(screen(), daily_run, settings)
+    for result in daily_run.results:
+        if result.digest and not result.problem and not is_reader_rubric(result.rubric.slug):
+            say_older(app, result.rubric, result.digest)
     if day is None and rubric is None:
         # The same: with cron nothing else asks, and no mail waits for it any more.
         ask_about_mailed_papers(app, MAX_METADATA_REQUESTS)
-    return report_failures(edition)
+    return report_failures(daily_run)
 
 
-def _mail_counts(edition: DailyRun) -> MailCounts:
-    tallies = [issue.tally for issue in edition.results]
+def _mail_counts(daily_run: DailyRun) -> MailCounts:
+    tallies = [result.tally for result in daily_run.results]
     return MailCounts(
         planned=sum(tally.total - tally.skipped for tally in tallies),
         accepted=sum(tally.accepted for tally in tallies),
@@ -187,34 +187,34 @@ def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
     return run_worker(app, process.default_worker_name("run"), report, must_agree=True)
 
 
-def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
-    if not edition.results and not edition.unserved:
+def _show(console: Console, daily_run: DailyRun, settings: Settings) -> None:
+    if not daily_run.results and not daily_run.unserved:
         console.print(
             "No subscribers (nobody is active), so nothing was fetched or sent. "
             "Add some: newsletter subscribers import FILE --consent TEXT"
         )
         return
-    named = [one for one in edition.results if not is_reader_rubric(one.rubric.slug)]
-    if rows := _rows(edition.results):
-        console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
+    named = [one for one in daily_run.results if not is_reader_rubric(one.rubric.slug)]
+    if rows := _rows(daily_run.results):
+        console.print(table(f"arXiv's announcement of {daily_run.date}", HEADINGS, rows))
     for tell in (_unread, _left):
-        for issue in named:
-            for said in tell(issue):
-                console.print(f"{issue.rubric.slug}: {said}")
-    done = any(issue.sent or _lost(issue) or _waiting(issue) for issue in edition.results)
-    if not edition.has_problems and not done:
+        for result in named:
+            for said in tell(result):
+                console.print(f"{result.rubric.slug}: {said}")
+    done = any(result.sent or _lost(result) or _waiting(result) for result in daily_run.results)
+    if not daily_run.has_problems and not done:
         console.print("Nothing new to send.")
-    elif any(issue.sent for issue in edition.results) and settings.mailer_name == "outbox":
+    elif any(result.sent for result in daily_run.results) and settings.mailer_name == "outbox":
         console.print(f"Open {settings.outbox_dir / 'index.html'}")
 
 
-def _unread(issue: RubricResult) -> Iterator[str]:
-    if issue.digest and issue.digest.kind is DayKind.NOTHING_ANNOUNCED:
-        yield _nothing_announced(issue.rubric.categories, issue.digest.date)
-    left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
-    if left and not issue.problem:
+def _unread(result: RubricResult) -> Iterator[str]:
+    if result.digest and result.digest.kind is DayKind.NOTHING_ANNOUNCED:
+        yield _nothing_announced(result.rubric.categories, result.digest.date)
+    left = result.digest.coverage.count(Outcome.UNSCORED_BUDGET) if result.digest else 0
+    if left and not result.problem:
         yield f"{left} papers were not scored: budget exhausted"
-    if issue.digest and issue.digest.not_compared:
+    if result.digest and result.digest.not_compared:
         yield (
             "local ranking found no word that the rubric shares with the papers: write it in "
             "English and about its categories, or set ANTHROPIC_API_KEY"
@@ -228,23 +228,23 @@ def _nothing_announced(categories: Iterable[str], day: date) -> str:
     )
 
 
-def _left(issue: RubricResult) -> Iterator[str]:
-    """Mails that were not delivered, besides the failure in `trouble`."""
-    if issue.tally.unknown and not _lost(issue):
-        mails = plural(issue.tally.unknown, "mail")
+def _left(result: RubricResult) -> Iterator[str]:
+    """Mails that were not delivered, besides the failure in `problem`."""
+    if result.tally.unknown and not _lost(result):
+        mails = plural(result.tally.unknown, "mail")
         yield f"the outcome of {mails} is unknown: newsletter deliveries list"
-    if issue.tally.rejected:
-        yield f"{plural(issue.tally.rejected, 'mail')} rejected permanently by the provider"
+    if result.tally.rejected:
+        yield f"{plural(result.tally.rejected, 'mail')} rejected permanently by the provider"
 
 
-def _lost(issue: RubricResult) -> bool:
+def _lost(result: RubricResult) -> bool:
     """Whether mails were sent and none is known to be accepted."""
-    return bool(issue.tally.unknown) and not issue.tally.accepted
+    return bool(result.tally.unknown) and not result.tally.accepted
 
 
-def _waiting(issue: RubricResult) -> str:
+def _waiting(result: RubricResult) -> str:
     """A message if due mails were not sent, for example while the mail server is down."""
-    left = issue.tally.pending
+    left = result.tally.pending
     if not left:
         return ""
     verb = "waits" if left == 1 else "wait"
@@ -279,55 +279,55 @@ def _row(facts: dict[str, Any], *, made: bool) -> tuple[Any, ...]:
     )
 
 
-def facts_of(issue: RubricResult) -> dict[str, Any]:
-    digest, tally = issue.digest, issue.tally
+def facts_of(result: RubricResult) -> dict[str, Any]:
+    digest, tally = result.digest, result.tally
     coverage = digest.coverage if digest else None
     return {
-        "rubric": issue.rubric.slug,
+        "rubric": result.rubric.slug,
         "kind": digest.kind.value if digest else "",
-        "announced": coverage.announced if coverage else issue.announced,
+        "announced": coverage.announced if coverage else result.announced,
         "scanned": coverage.scanned if coverage else 0,
-        "unscored": coverage.announced - coverage.scanned if coverage else issue.announced,
+        "unscored": coverage.announced - coverage.scanned if coverage else result.announced,
         "duplicates": coverage.count(Outcome.DUPLICATE) if coverage else 0,
         "picked": len(digest.picks) if digest else 0,
         "near_misses": len(digest.near_misses) if digest else 0,
         "tokens": sum(usage.total_tokens for usage in digest.usage) if digest else 0,
         "cost_nanos": sum(usage.total_nanos for usage in digest.usage) if digest else 0,
-        "sent": issue.sent,
-        "already": issue.already,
+        "sent": result.sent,
+        "already": result.already,
         "skipped": tally.skipped,
         "rejected": tally.rejected,
         "unknown": tally.unknown,
         "waiting": tally.pending + tally.sending,
-        "trouble": issue.problem,
+        "trouble": result.problem,
     }
 
 
-def _as_dict(edition: DailyRun) -> dict[str, Any]:
+def _as_dict(daily_run: DailyRun) -> dict[str, Any]:
     return {
-        "date": edition.date.isoformat(),
-        "issues": [facts_of(issue) for issue in edition.results],
-        "held": [one._asdict() for one in edition.unserved],
+        "date": daily_run.date.isoformat(),
+        "issues": [facts_of(result) for result in daily_run.results],
+        "held": [one._asdict() for one in daily_run.unserved],
     }
 
 
-def report_failures(edition: DailyRun) -> int:
+def report_failures(daily_run: DailyRun) -> int:
     """Print each failure once, with all rubrics that had it. Returns the exit status."""
     met: dict[str, list[str]] = {}
-    for issue in edition.results:
-        trouble = issue.problem
-        if _lost(issue):
-            trouble = trouble or "no mail is known to be accepted: newsletter deliveries list"
-        trouble = trouble or _waiting(issue)
-        if trouble:
-            met.setdefault(trouble, []).append(issue.rubric.slug)
-    for trouble, slugs in met.items():
+    for result in daily_run.results:
+        problem = result.problem
+        if _lost(result):
+            problem = problem or "no mail is known to be accepted: newsletter deliveries list"
+        problem = problem or _waiting(result)
+        if problem:
+            met.setdefault(problem, []).append(result.rubric.slug)
+    for problem, slugs in met.items():
         names = [slug for slug in slugs if not is_reader_rubric(slug)]
         if own := len(slugs) - len(names):
             names.append(plural(own, "reader rubric"))
-        note(f"newsletter: {', '.join(names)}: {trouble}")
-    _say_held(edition.unserved)
-    return 1 if met or edition.unserved else 0
+        note(f"newsletter: {', '.join(names)}: {problem}")
+    _say_held(daily_run.unserved)
+    return 1 if met or daily_run.unserved else 0
 
 
 def _say_held(waiting: Iterable[UnservedRubric]) -> None:

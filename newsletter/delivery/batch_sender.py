@@ -21,7 +21,7 @@ from newsletter.delivery.limits import SendLimits, too_many_hard_bounces
 from newsletter.delivery.send_run import SendRun
 from newsletter.domain.mail import DeliveryState
 from newsletter.mailers import RejectedReadersError, SendError, SendFailure, name_of
-from newsletter.store import leases, mail_batches
+from newsletter.store import claims, leases, mail_batches
 from newsletter.store.mail_batches import (
     LostBatch,
     MailBatch,
@@ -61,7 +61,7 @@ def recover_lost(store: Store, mailer: BatchMailer, clock: Callable[[], datetime
             with store.begin() as tx:
                 mail_batches.release_batch(tx, batch_id)
     for one in found:
-        recover(store, mailer, one, clock, mail_batches.LOST)
+        recover(store, mailer, one, clock, claims.SENDER_LOST)
     return len(found)
 
 
@@ -182,7 +182,7 @@ class _BatchSender:
                 self.run.owner,
                 now=now,
                 until=now + LEASE,
-                most=self.mailer.max_readers,
+                limit=self.mailer.max_readers,
                 batch_id=batch_id,
                 send_at=send_at,
                 mailer=name_of(self.mailer),

@@ -116,7 +116,7 @@ def _send_confirmations(
                 continue
             if signups.is_full(tx, now, IMPORTED_AN_HOUR):
                 return SentConfirmations(sent, "the hourly limit is reached in this hour")
-            if not signups.request(tx, email, pending[0].rubric, now, most=IMPORTED_AN_HOUR):
+            if not signups.request(tx, email, pending[0].rubric, now, limit=IMPORTED_AN_HOUR):
                 continue
         try:
             mailer.send(build(pending))

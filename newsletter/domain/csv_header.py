@@ -64,7 +64,7 @@ class Header:
     faults: tuple[str, ...]
 
 
-def read_header(cells: Sequence[str], told: Columns) -> Header:
+def read_header(cells: Sequence[str], columns: Columns) -> Header:
     """The columns of a file by its first line."""
     names = [" ".join(cell.split()).lower() for cell in cells]
     if not {*COLUMNS} & {*names} and any("@" in name for name in names):
@@ -75,30 +75,30 @@ def read_header(cells: Sequence[str], told: Columns) -> Header:
         return Header({}, {}, len(names), (message,))
     ours = {
         " ".join(name.split()).lower(): column
-        for column, given in told.theirs.items()
+        for column, given in columns.theirs.items()
         for name in given
     }
     places: dict[str, tuple[int, ...]] = {}
     for place, name in enumerate(names):
-        column = ours.get(name, name if name not in told.theirs else "")
+        column = ours.get(name, name if name not in columns.theirs else "")
         if column in COLUMNS:
             places[column] = (*places.get(column, ()), place)
     left = {name: place for place, name in enumerate(names) if name in SAYS_LEFT}
-    strange = {
+    unknown = {
         place: _meant(name)
         for place, name in enumerate(names)
-        if name and name not in ours and (name not in COLUMNS or name in told.theirs)
+        if name and name not in ours and (name not in COLUMNS or name in columns.theirs)
     }
     faults = (
         *_unmatched(ours, names),
-        *_missing(places, strange, told),
+        *_missing(places, unknown, columns),
         *_doubled(places),
-        *(() if told.ignore else _unknown(cells, names, strange)),
+        *(() if columns.ignore else _unknown(cells, names, unknown)),
     )
     return Header(places, left, len(names), faults)
 
 
-def says_left(column: str, cell: str) -> bool:
+def is_former(column: str, cell: str) -> bool:
     """Whether this cell of an export says that the person left."""
     values = SAYS_LEFT[column]
     return bool(cell) and (not values or cell.lower() in values)
@@ -112,15 +112,19 @@ def _unmatched(ours: Mapping[str, str], names: Sequence[str]) -> Iterator[str]:
 
 
 def _missing(
-    places: Mapping[str, tuple[int, ...]], strange: Mapping[int, str], told: Columns
+    places: Mapping[str, tuple[int, ...]], unknown: Mapping[int, str], columns: Columns
 ) -> Iterator[str]:
     """What is needed and neither there nor, by its name, meant by another column."""
     for column in REQUIRED:
-        if column in places or column in strange.values() or (column == "rubric" and told.rubric):
+        if (
+            column in places
+            or column in unknown.values()
+            or (column == "rubric" and columns.rubric)
+        ):
             continue
         whole = ", or give all of them one: --rubric SLUG" if column == "rubric" else ""
         yield f"column '{column}' is missing; the first line names the columns{whole}"
-    if told.rubric and "rubric" in places:
+    if columns.rubric and "rubric" in places:
         yield "the file has a column 'rubric', so --rubric must not be given"
 
 
@@ -131,16 +135,16 @@ def _doubled(places: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
 
 
 def _unknown(
-    cells: Sequence[str], names: Sequence[str], strange: Mapping[int, str]
+    cells: Sequence[str], names: Sequence[str], unknown: Mapping[int, str]
 ) -> Iterator[str]:
-    """The columns that are not ours, each with the one that it may be."""
+    """Faults for columns that are not ours; `unknown` is the column that each may be."""
     for place, name in enumerate(names):
         if not name:
             yield f"column {place + 1} has no name; --ignore-columns leaves it out"
-        elif column := strange.get(place):
+        elif column := unknown.get(place):
             option = f'--map {column}="{cells[place].strip()}"'
             yield f"column '{name}' is not known; did you mean {column}? Then say {option}"
-    if rest := [names[place] for place, column in strange.items() if not column]:
+    if rest := [names[place] for place, column in unknown.items() if not column]:
         yield _not_known(rest)
 
 

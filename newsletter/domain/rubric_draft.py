@@ -146,8 +146,8 @@ def likely_categories(texts: Sequence[str], papers: Sequence[Paper]) -> tuple[st
     None where no paper shares a word with them.
     """
     criteria = tuple(Criterion(place, "", text) for place, text in enumerate(texts, 1))
-    likeness = similarities(Rubric("draft", "", (), criteria), papers)
-    ranked = sorted(zip(likeness, papers, strict=True), key=lambda pair: (-pair[0], pair[1].id))
+    scores = similarities(Rubric("draft", "", (), criteria), papers)
+    ranked = sorted(zip(scores, papers, strict=True), key=lambda pair: (-pair[0], pair[1].id))
     alike = [
         LibraryPaper(paper.title, category=paper.primary_category)
         for value, paper in ranked[:ALIKE]

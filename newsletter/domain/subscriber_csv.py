@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.addresses import canonical
-from newsletter.domain.csv_header import COLUMNS, REQUIRED, Columns, Header, read_header, says_left
+from newsletter.domain.csv_header import COLUMNS, REQUIRED, Columns, Header, is_former, read_header
 from newsletter.domain.mail import WEEKDAYS, Format
 from newsletter.domain.preferences import CHECKS
 from newsletter.domain.reader_rubrics import is_reader_rubric
@@ -86,7 +86,7 @@ class _Reader:
         clean = [_unguarded(cell).strip() for cell in cells]
         clean += [""] * (header.width - len(clean))
         for column, place in header.left.items():
-            if says_left(column, clean[place]):
+            if is_former(column, clean[place]):
                 message = (
                     f"column '{column}' says {clean[place][:80]!r}: this person left; "
                     "take the line out, or leave it out with --skip-bad"

@@ -1,4 +1,4 @@
-"""Fetch an announcement, once for all rubrics. Each poll passes three stations:
+"""Fetch an announcement, once for all rubrics. Each poll takes three steps:
 
     observe     all questions to the source (observe.py)
     decide      what is complete, what is late, when to poll again; pure (decide.py)

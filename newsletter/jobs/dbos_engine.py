@@ -97,7 +97,9 @@ class DbosEngine:
                     if not reopened:
                         self._delete_repeatable(by_id)
                         reopened = True
-                    results |= self._look({k: t for k, t in by_id.items() if k not in results})
+                    results |= self._poll_results(
+                        {k: t for k, t in by_id.items() if k not in results}
+                    )
                 if rounds == NO_WORKER_ROUNDS and not self._live_workers():
                     log.warning("no worker is alive; start one: newsletter worker")
             except StoreError as problem:
@@ -127,7 +129,7 @@ class DbosEngine:
             ]
         )
 
-    def _look(self, by_id: Mapping[str, Task]) -> dict[str, TaskResult]:
+    def _poll_results(self, by_id: Mapping[str, Task]) -> dict[str, TaskResult]:
         """Return the results of the tasks that ended; enqueue those that DBOS does not know."""
         found = {one.workflow_id: one for one in self._workflows(by_id)}
         for task_id in by_id.keys() - found.keys():
@@ -272,7 +274,7 @@ class DbosEngine:
             ]
             twice = [one for one in idle if one.workflow_id in self._not_running]
             self._not_running = {one.workflow_id for one in idle} - {o.workflow_id for o in twice}
-            self._requeue([*(one for one in dead if not self._is_deadly(one)), *twice])
+            self._requeue([*(one for one in dead if not self._ends_after_loss(one)), *twice])
         if dead:
             log.warning("re-queued %d tasks of dead workers", len(dead))
 
@@ -284,7 +286,7 @@ class DbosEngine:
             )
         )
 
-    def _is_deadly(self, one: Any) -> bool:  # noqa: ANN401 - as above
+    def _ends_after_loss(self, one: Any) -> bool:  # noqa: ANN401 - as above
         """Count a worker that died over this task; the task ends where too many did."""
         lost = (one.attributes or {}).get("lost_workers", 0) + 1
         self._client.update_workflow_attributes(one.workflow_id, {"lost_workers": lost})

@@ -46,15 +46,15 @@ class LocalScorer:
 
     def ask(self, call: ScoringCall) -> CallResponse:
         request = call.request
-        likeness = similarities(request.rubric, request.papers)
-        by_slot = dict(zip(request.slots, likeness, strict=True))
+        scores = similarities(request.rubric, request.papers)
+        by_slot = dict(zip(request.slots, scores, strict=True))
         return CallResponse(json.dumps(by_slot).encode(), Usage(MODEL))
 
     def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
-        likeness = json.loads(raw)
+        scores = json.loads(raw)
         return ScoredPapers(
             {
-                paper.id: Score(paper.id, model, None, None, similarity=likeness[slot])
+                paper.id: Score(paper.id, model, None, None, similarity=scores[slot])
                 for slot, paper in request.slots.items()
             }
         )

@@ -189,15 +189,15 @@ def _ask(
     try:
         answer = drafter.ask(call)
     except ScorerError as error:
-        record = ledger.lost if error.failure is CallFailure.LOST else ledger.free
+        record = ledger.mark_lost if error.failure is CallFailure.LOST else ledger.mark_free
         with store.begin() as tx:
             record(tx, call_id, str(error), clock())
         message = f"no draft: {error}"
         raise DraftFailed(message) from error
     with store.begin() as tx:
-        ledger.answered(tx, call_id, answer.raw, answer.usage, clock())
+        ledger.store_answer(tx, call_id, answer.raw, answer.usage, clock())
         if answer.usage:
-            ledger.done(tx, call_id)
+            ledger.mark_done(tx, call_id)
     if answer.usage is None:
         message = "the answer is not a Messages API response; its cost stays reserved"
         raise DraftFailed(message)

@@ -145,22 +145,22 @@ class RubricJob:
         ]
 
     def on_result(
-        self, executor: CallExecutor, pending: PendingCall, ending: ScoredPapers | Outcome
+        self, executor: CallExecutor, pending: PendingCall, result: ScoredPapers | Outcome
     ) -> None:
         """Handle an answer, or the final outcome of a call without one."""
-        if isinstance(ending, Outcome):
-            self._give_up(pending, ending)
-        elif ending.refused:
+        if isinstance(result, Outcome):
+            self._give_up(pending, result)
+        elif result.refused:
             self._handle_refusal(executor, pending)
-        elif ending.cut_short and not pending.extended_output:
+        elif result.cut_short and not pending.extended_output:
             # In smaller chunks the model would think as long about each paper.
             self._queue(
                 executor, [replace(pending, extended_output=True, attempt=0, not_before=None)]
             )
-        elif ending.cut_short and pending.pass_number > 1:
+        elif result.cut_short and pending.pass_number > 1:
             self._give_up(pending, Outcome.FAILED)
         else:
-            self._handle_answer(executor, pending, ending)
+            self._handle_answer(executor, pending, result)
         self.open_calls -= 1
         self._start_second_pass_if_ready(executor)
 

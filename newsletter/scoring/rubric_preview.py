@@ -170,10 +170,10 @@ def preview_by_words(rubric: Rubric, given: PreviewInput) -> RubricPreview:
     days = []
     for day in given.days:
         found = triage(rubric, day.papers)
-        likeness = similarities(rubric, found.to_read, words)
+        scores = similarities(rubric, found.to_read, words)
         ranked = {
             paper.id: Score(paper.id, BY_WORDS, None, None, similarity=similarity)
-            for paper, similarity in zip(found.to_read, likeness, strict=True)
+            for paper, similarity in zip(found.to_read, scores, strict=True)
         }
         days.append(_Scored(day, found, ranked))
     return _preview(rubric, given, days, judged=False)

@@ -216,7 +216,7 @@ class ScoringSession:
             # In the order of `reserve`, or two transactions could wait for each other.
             if asked:
                 self.rate_limiter.record_answer(tx, asked, answer, self.clock())
-            ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
+            ledger.store_answer(tx, call_id, answer.raw, answer.usage, self.clock())
 
     def batched_calls(self) -> list[ledger.BatchedCall]:
         with self.store.read() as tx:
@@ -233,12 +233,12 @@ class ScoringSession:
     def release_calls(self, call_ids: Sequence[str], reason: str) -> None:
         with self._write_tx() as tx:
             for call_id in call_ids:
-                ledger.free(tx, call_id, reason, self.clock())
+                ledger.mark_free(tx, call_id, reason, self.clock())
 
     def mark_lost(self, call_ids: Sequence[str], reason: str) -> None:
         with self._write_tx() as tx:
             for call_id in call_ids:
-                ledger.lost(tx, call_id, reason, self.clock())
+                ledger.mark_lost(tx, call_id, reason, self.clock())
 
     def known_batch_ids(self, since: datetime) -> set[str]:
         """Ids of all batches in the ledger since `since`."""
@@ -267,7 +267,7 @@ class ScoringSession:
             ledger.abandon(tx, call_id, "the program failed", self.clock())
 
     def _record_failure(self, call_id: str, call: ScoringCall, error: ScorerError) -> None:
-        record = ledger.lost if error.failure is CallFailure.LOST else ledger.free
+        record = ledger.mark_lost if error.failure is CallFailure.LOST else ledger.mark_free
         with self._write_tx() as tx:
             self.rate_limiter.record_failure(tx, call, error, self.clock())
             record(tx, call_id, str(error), self.clock())
@@ -287,7 +287,7 @@ class ScoringSession:
             if keep_doubtful or paper_id not in scored.doubtful
         ]
         scores.keep(tx, self.account, request.pass_number, found, call_id)
-        ledger.done(tx, call_id)
+        ledger.mark_done(tx, call_id)
 
     def rebuild_request(
         self, slots: Mapping[str, str], by_id: Mapping[str, Paper], pass_number: int

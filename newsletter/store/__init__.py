@@ -228,8 +228,8 @@ def _fault(url: str, parsed: URL) -> str:
     if parsed.drivername not in DRIVERS:
         return f"{parsed.drivername} can't be used"
     if parsed.get_backend_name() == "sqlite":
-        fleeting = "a database in memory, which would lose everything, can't be used"
-        return fleeting if _is_fleeting(parsed) else ""
+        fault = "a database in memory, which would lose everything, can't be used"
+        return fault if _is_in_memory(parsed) else ""
     if url.count("@") > 1:
         # SQLAlchemy takes what is after the first @ for the host, and drivers print the host.
         return (
@@ -248,7 +248,7 @@ def sqlite_file(url: str) -> Path | None:
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
-def _is_fleeting(url: URL) -> bool:
+def _is_in_memory(url: URL) -> bool:
     """SQLite keeps it in no file, or in one that it deletes (sqlite.org/inmemorydb.html)."""
     place = (url.database or "").removeprefix("file:")
     return place in ("", ":memory:") or url.query.get("mode") == "memory"

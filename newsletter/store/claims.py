@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row
 
 OUTBOX = "outbox"
-LOST = "the sending process ended, or fell silent, before an answer came"
+SENDER_LOST = "the sending process ended, or stopped responding, before an answer came"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ def expire_leases(tx: Connection, now: datetime, is_dead: Callable[[str], bool])
     return tx.execute(
         update(delivery)
         .where(sending, late)
-        .values(state=DeliveryState.UNKNOWN, reason=LOST, changed_at=now)
+        .values(state=DeliveryState.UNKNOWN, reason=SENDER_LOST, changed_at=now)
     ).rowcount
 
 
@@ -332,8 +332,8 @@ class UnknownDelivery:
     since: datetime
 
 
-def unknown_deliveries(tx: Connection, most: int | None = None) -> list[UnknownDelivery]:
-    """`unknown` rows, the oldest first; all of them, or `most`."""
+def unknown_deliveries(tx: Connection, limit: int | None = None) -> list[UnknownDelivery]:
+    """`unknown` rows, the oldest first; all of them, or `limit`."""
     query = (
         select(
             delivery.c.id,
@@ -346,7 +346,7 @@ def unknown_deliveries(tx: Connection, most: int | None = None) -> list[UnknownD
         .join_from(delivery, digest)
         .where(delivery.c.state == DeliveryState.UNKNOWN.value)
         .order_by(delivery.c.changed_at, delivery.c.id)
-        .limit(most)
+        .limit(limit)
     )
     return [UnknownDelivery(*row) for row in tx.execute(query)]
 

@@ -1,5 +1,5 @@
 """First mails to imported addresses: few an hour at first, so that an old list shows its dead
-addresses before they ruin the sender's name. Known readers are not slowed down.
+addresses before they harm the sender's reputation. Known readers are not slowed down.
 
 An address stands here from its import until a day after its first mail. The rows of the last two
 hours say how many more may leave (`bounce_codes.first_mails_left`), for all processes together.

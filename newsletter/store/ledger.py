@@ -168,7 +168,9 @@ def _intent(account: Account, call: ScoringCall) -> dict[str, object]:
     }
 
 
-def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
+def store_answer(
+    tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime
+) -> None:
     """Store a raw answer before it is parsed; without usage it counts as lost."""
     state = CallState.ANSWERED if usage else CallState.LOST
     _end(tx, call_id, state, at, raw=raw, usage=_usage_columns(usage), cost_nanos=_cost(usage))
@@ -180,18 +182,18 @@ def recover_answer(
     """Store an answer from the answer file, unless it is stored already."""
     waiting = (calls.c.id == call_id) & calls.c.state.in_([CallState.INTENT, CallState.LOST])
     if usage and tx.scalar(select(calls.c.id).where(waiting, calls.c.raw.is_(None))):
-        answered(tx, call_id, raw, usage, at)
+        store_answer(tx, call_id, raw, usage, at)
 
 
-def done(tx: Connection, call_id: str) -> None:
+def mark_done(tx: Connection, call_id: str) -> None:
     tx.execute(_CALL, {"call_id": call_id, "state": CallState.DONE})
 
 
-def free(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
+def mark_free(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
     _end(tx, call_id, CallState.FREE, at, reason=reason)
 
 
-def lost(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
+def mark_lost(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
     _end(tx, call_id, CallState.LOST, at, reason=reason)
 
 

@@ -37,7 +37,6 @@ MAX_IN_FLIGHT = 8
 MAX_CANCELLED = 10
 """SendGrid keeps at most ten cancelled batches until their send time."""
 BATCH_LOCK = 0x67726F757073
-LOST = "the sending process ended, or fell silent, before an answer came"
 
 
 class MailBatchState(StrEnum):
@@ -140,17 +139,17 @@ def begin(
     *,
     now: datetime,
     until: datetime,
-    most: int,
+    limit: int,
     batch_id: str = "",
     send_at: datetime | None = None,
     mailer: str = "",
 ) -> tuple[MailBatch | None, int]:
-    """Start a batch of up to `most` readers; return it and how many were skipped.
+    """Start a batch of up to `limit` readers; return it and how many were skipped.
 
     Readers who left, paused or were suppressed are skipped in the same transaction. Commit
     before the request leaves. None where nobody is left.
     """
-    readers, skipped = claims.select_pending(tx, digest_id, now, most, _of_rendering(alike))
+    readers, skipped = claims.select_pending(tx, digest_id, now, limit, _of_rendering(alike))
     if not readers:
         return None, skipped
     tx.execute(

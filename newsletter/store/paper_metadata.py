@@ -25,7 +25,7 @@ RETRIED_AFTER = timedelta(hours=20)
 """After a request that failed, or whose answer a killed process did not store: another day."""
 
 
-def due(tx: Connection, now: datetime, most: int) -> list[str]:
+def due(tx: Connection, now: datetime, limit: int) -> list[str]:
     """Papers whose metadata is to be asked for: mailed 7 to 90 days ago, not asked for lately."""
     week_ago = now - REPEATED_AFTER
     asked_long_ago = and_(
@@ -41,7 +41,7 @@ def due(tx: Connection, now: datetime, most: int) -> list[str]:
         .where(or_(paper_metadata.c.paper_id.is_(None), asked_long_ago))
         .distinct()
         .order_by(digest_paper.c.paper_id)
-        .limit(most)
+        .limit(limit)
     )
     return list(tx.scalars(query))
 

@@ -96,9 +96,9 @@ def by_ids(tx: Connection, ids: Sequence[str]) -> Iterator[Paper]:
         yield from (paper_of(rows[key]) for key in page if key in rows)
 
 
-def newest(tx: Connection, most: int) -> list[Paper]:
+def newest(tx: Connection, limit: int) -> list[Paper]:
     """The papers submitted last, newest first."""
-    rows = tx.execute(select(paper).order_by(paper.c.published.desc(), paper.c.id).limit(most))
+    rows = tx.execute(select(paper).order_by(paper.c.published.desc(), paper.c.id).limit(limit))
     return [paper_of(row) for row in rows]
 
 
@@ -143,10 +143,10 @@ def uncovered_between(
     return [(row.date, row.category, paper_of(row)) for row in rows]
 
 
-def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
-    """The newest `most` dates that have papers in any of the categories, newest first."""
+def dates(tx: Connection, categories: Sequence[str], limit: int) -> list[date]:
+    """The newest `limit` dates that have papers in any of the categories, newest first."""
     query = select(listing.c.date).where(listing.c.category.in_(categories)).distinct()
-    return list(tx.scalars(query.order_by(listing.c.date.desc()).limit(most)))
+    return list(tx.scalars(query.order_by(listing.c.date.desc()).limit(limit)))
 
 
 def fetches(

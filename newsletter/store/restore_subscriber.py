@@ -72,7 +72,7 @@ def restore(
         suppressions.lift_rubric(tx, email, None)
     for one in gone:
         suppressions.lift_rubric(tx, email, one.rubric)
-        subscribers.wake(tx, one.subscriber_id, RESTORED, now)
+        subscribers.reactivate(tx, one.subscriber_id, RESTORED, now)
         mine = subscriber.c.id == one.subscriber_id
         tx.execute(update(subscriber).where(mine).values(soft_bounces=0))
         subscriptions.renew(tx, one.id, RESTORED, consent, now)

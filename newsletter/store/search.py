@@ -65,7 +65,7 @@ class SearchHit:
 
 
 def prepare(tx: Connection) -> int:
-    """Make the index and take in the digests it lacks; answer how many. Safe to run again."""
+    """Create the index, add the digests it lacks and return their number. Safe to repeat."""
     tx.execute(text(SQLITE_INDEX if _is_sqlite(tx) else POSTGRES_INDEX))
     known = select(archive_text.c.digest_id)
     missing = select(digest_table.c.id, digest_table.c.body).where(
@@ -143,11 +143,11 @@ def _comment(pick: Pick | NearMiss) -> str:
 
 
 def best_titles(
-    tx: Connection, slug: str, most: int, *, on: date | None = None
+    tx: Connection, slug: str, limit: int, *, on: date | None = None
 ) -> dict[date, list[str]]:
     """The titles of the first picks of each issue of a rubric, or of the issue of one date."""
     query = select(archive_text.c.date, archive_text.c.title).where(
-        archive_text.c.rubric == slug, archive_text.c.number.between(1, most)
+        archive_text.c.rubric == slug, archive_text.c.number.between(1, limit)
     )
     if on:
         query = query.where(archive_text.c.date == on)

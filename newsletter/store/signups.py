@@ -59,18 +59,18 @@ def wait_after(mails: int) -> timedelta:
     return min(BETWEEN_MAILS * times, MAX_WAIT)
 
 
-def is_full(tx: Connection, now: datetime, most: int = MAILS_AN_HOUR) -> bool:
-    """Whether as many mails went to all addresses in the last hour as may."""
+def is_full(tx: Connection, now: datetime, limit: int = MAILS_AN_HOUR) -> bool:
+    """Whether `limit` mails or more went to all addresses in the last hour."""
     recent = signup.c.mailed_at > now - BETWEEN_MAILS
-    return (tx.scalar(select(func.count()).where(recent)) or 0) >= most
+    return (tx.scalar(select(func.count()).where(recent)) or 0) >= limit
 
 
 def request(
-    tx: Connection, email: str, rubric: str, now: datetime, *, most: int = MAILS_AN_HOUR
+    tx: Connection, email: str, rubric: str, now: datetime, *, limit: int = MAILS_AN_HOUR
 ) -> bool:
     """Store a sign-up request. True when a confirmation mail may be sent now.
 
-    `most` is how many mails may go to all addresses in an hour.
+    `limit` is how many mails may go to all addresses in an hour.
     """
     email_hash = fingerprint(email)
     _lock(tx, email_hash)
@@ -80,7 +80,7 @@ def request(
     last = max((one.mailed_at for one in before), default=now)
     if before and now - last < wait_after(sum(one.mails for one in before)):
         return False
-    if is_full(tx, now, most):
+    if is_full(tx, now, limit):
         return False
     row = {"email_hash": email_hash, "rubric": rubric, "asked_at": now, "mailed_at": now}
     tx.execute(
@@ -179,7 +179,7 @@ def rejoin(
     blocked = not suppressions.lift(tx, known.email, rubric)
     if (blocked and suppressions.reason_for(tx, known.email)) or known.state not in gone:
         return None
-    subscribers.wake(tx, known.subscriber_id, REJOINED, now)
+    subscribers.reactivate(tx, known.subscriber_id, REJOINED, now)
     if known.state is SubscriberState.BOUNCED:
         subscriptions.move(tx, known.id, rubric, now, way=REJOINED)
     joined = subscriptions.add(tx, known.subscriber_id, rubric, now, way=REJOINED)
@@ -188,7 +188,7 @@ def rejoin(
 
 
 def purge(tx: Connection, now: datetime) -> int:
-    """Forget asks of long ago and the subscribers who never confirmed; answer how many of these.
+    """Delete old requests, and subscribers who never confirmed; return the number of these.
 
     A refusal is kept for ever.
     """

@@ -138,7 +138,7 @@ def resume(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
     return _move(tx, subscriber_id, SubscriberState.PAUSED, SubscriberState.ACTIVE, way, now)
 
 
-def wake(tx: Connection, subscriber_id: str, way: str, now: datetime) -> None:
+def reactivate(tx: Connection, subscriber_id: str, way: str, now: datetime) -> None:
     """The subscriber asked for mail: neither a pause nor bounces stop it any longer."""
     stopped = (SubscriberState.PAUSED.value, SubscriberState.BOUNCED.value)
     tx.execute(

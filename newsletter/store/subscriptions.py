@@ -398,7 +398,7 @@ def restore(tx: Connection, subscription_id: str, way: str, now: datetime) -> bo
         return False
     if not suppressions.lift(tx, known.email, known.rubric):
         return False
-    subscribers.wake(tx, known.subscriber_id, way, now)
+    subscribers.reactivate(tx, known.subscriber_id, way, now)
     left, active = SubscriberState.UNSUBSCRIBED, SubscriberState.ACTIVE
     return _transition(tx, subscription_id, left, active, way, now)
 

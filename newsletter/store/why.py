@@ -52,11 +52,11 @@ class StoredReading(NamedTuple):
     novelty: int
 
 
-def papers_by_title(tx: Connection, title: str, most: int) -> list[Paper]:
+def papers_by_title(tx: Connection, title: str, limit: int) -> list[Paper]:
     """The newest papers whose title is `title`, in any case; else those it is the beginning of."""
     wanted = func.lower(title)
     whole = (
-        select(paper).where(wanted == TITLE_START).order_by(paper.c.published.desc()).limit(most)
+        select(paper).where(wanted == TITLE_START).order_by(paper.c.published.desc()).limit(limit)
     )
     if found := tx.execute(whole).all():
         return [paper_of(row) for row in found]
@@ -64,7 +64,7 @@ def papers_by_title(tx: Connection, title: str, most: int) -> list[Paper]:
     at_least, below = ("~>=~", "~<~") if tx.dialect.name == "postgresql" else (">=", "<")
     end = wanted.concat(LAST_CHARACTER).self_group()
     begins = TITLE_START.bool_op(at_least)(wanted) & TITLE_START.bool_op(below)(end)
-    return [paper_of(row) for row in tx.execute(select(paper).where(begins).limit(most))]
+    return [paper_of(row) for row in tx.execute(select(paper).where(begins).limit(limit))]
 
 
 def listing_dates(tx: Connection, found: Paper) -> dict[str, date]:
@@ -146,7 +146,7 @@ def count_excluded(tx: Connection, digest_ids: Sequence[int], word: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def paper_counts(tx: Connection, category: str, most: int) -> list[int]:
+def paper_counts(tx: Connection, category: str, limit: int) -> list[int]:
     """Papers of the last announcements that were complete in a category."""
     query = select(fetched.c.papers).where(fetched.c.category == category, fetched.c.papers > 0)
-    return list(tx.scalars(query.order_by(fetched.c.date.desc()).limit(most)))
+    return list(tx.scalars(query.order_by(fetched.c.date.desc()).limit(limit)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ALL_DAYS = 10_000
 FEED_ENTRIES = 20
-TITLES_A_DAY = 3
+TITLES_PER_DAY = 3
 RESULTS_PER_PAGE = 20
 MAX_QUERY = 200
 MAX_PAGE = 50
@@ -41,7 +41,7 @@ def show_days(site: Site, request: Request) -> Response:
     rubric = site.requested_rubric(request)
     with site.app.store.read() as tx:
         editions = digests.summaries(tx, ALL_DAYS, rubric.slug)
-        titles = search.best_titles(tx, rubric.slug, TITLES_A_DAY)
+        titles = search.best_titles(tx, rubric.slug, TITLES_PER_DAY)
     months = [
         {
             "first": month[0].date.replace(day=1),

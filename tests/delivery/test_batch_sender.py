@@ -362,7 +362,7 @@ def begun(
             owner,
             now=now,
             until=now + timedelta(minutes=2),
-            most=10,
+            limit=10,
             batch_id=batch_id,
             send_at=now + lead if lead else None,
         )

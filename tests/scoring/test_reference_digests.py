@@ -217,8 +217,8 @@ def test_without_a_model_about_half_of_the_ten_closest_are_a_model_s_picks(tmp_p
             rubric = load(path)
         except RubricError:
             continue
-        likeness = similarities(rubric, papers := papers_of(day))
-        ranked = sorted(zip(likeness, papers, strict=True), key=lambda one: (-one[0], one[1].id))
+        scores = similarities(rubric, papers := papers_of(day))
+        ranked = sorted(zip(scores, papers, strict=True), key=lambda one: (-one[0], one[1].id))
         hits.append(len(selected(day, expected) & {paper.id for _, paper in ranked[:10]}))
     assert len(hits) == 10
     assert sum(hits) == 53

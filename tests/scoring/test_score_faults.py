@@ -6,7 +6,7 @@ nano-dollar, what is uncertain apart; no paper is paid for twice unless its answ
 Mutations, each made once, and the test that each turned red:
 - no reservation (the comparison in `ledger.reserve` gone): test_score,
   `test_a_budget_of_one_call_is_spent_on_the_likeliest`;
-- parsed before stored (`read` before `ledger.answered` in `Desk.store_answer`): here,
+- parsed before stored (`read` before `ledger.store_answer` in `Desk.store_answer`): here,
   `test_a_stored_answer_outlives_the_end_of_its_parser`;
 - the library's retries on (max_retries=2): test_claude, `test_each_status_proves_something`;
 - scores joined by position: test_claude, `test_scores_are_joined_by_slot_whatever_their_order`;

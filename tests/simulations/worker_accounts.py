@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from newsletter.jobs.reaper import HeartbeatConfig
-from newsletter.store.claims import LOST
+from newsletter.store.claims import SENDER_LOST
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, delivery, digest, score
 from tests.fakes.scoring import honest, papers
@@ -98,10 +98,10 @@ def figures(
         ),
         "unknown without a reason": sum(not one.reason for one in unknown),
         "unknown of one neither killed nor cut off": sum(
-            one.reason == LOST and not of_any(one.lease_owner, struck) for one in unknown
+            one.reason == SENDER_LOST and not of_any(one.lease_owner, struck) for one in unknown
         ),
         "unknown for want of an answer": sum(
-            one.reason != LOST and "timed out" not in one.reason for one in unknown
+            one.reason != SENDER_LOST and "timed out" not in one.reason for one in unknown
         ),
         "scores": len(scores),
         "right scores": right,

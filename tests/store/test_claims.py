@@ -210,7 +210,7 @@ def test_a_lease_holds_to_its_last_instant(
     row, *others = rows(scenario)
     assert {one.state for one in others} == {PENDING}
     if many:
-        assert (row.state, row.reason, row.changed_at) == (UNKNOWN, claims.LOST, now)
+        assert (row.state, row.reason, row.changed_at) == (UNKNOWN, claims.SENDER_LOST, now)
     else:
         assert (row.state, row.changed_at) == (SENDING, START)
 
@@ -260,7 +260,7 @@ def test_the_operator_ends_a_doubt_and_nothing_else(
             values = {"state": UNKNOWN, "reason": "no answer", "changed_at": at}
             tx.execute(update(delivery).where(mine).values(**values))
         assert [one.id for one in claims.unknown_deliveries(tx)] == [second.id, first.id]
-        [oldest] = claims.unknown_deliveries(tx, most=1)
+        [oldest] = claims.unknown_deliveries(tx, limit=1)
         assert (oldest.email, oldest.rubric) == (second.email, RUBRIC)
         assert (oldest.reason, oldest.since) == ("no answer", START)
         assert claims.resolve(tx, first.id, LATER, sent=sent)

@@ -69,7 +69,7 @@ def test_an_answer_costs_what_it_cost(kept: Store) -> None:
     call_id = reserve(kept, call(60), 100)
     usage = Usage("m", 10, 2, input_nanos=7, output_nanos=4)
     with kept.begin() as tx:
-        ledger.answered(tx, call_id, b"raw", usage, MORNING)
+        ledger.store_answer(tx, call_id, b"raw", usage, MORNING)
     assert spent(kept) == 11
     with kept.read() as tx:
         assert ledger.usage(tx, RUBRIC.slug, DAY) == (usage,)
@@ -78,7 +78,7 @@ def test_an_answer_costs_what_it_cost(kept: Store) -> None:
 def test_what_is_lost_stays_reserved_and_is_said(kept: Store) -> None:
     call_id = reserve(kept, call(60), 100)
     with kept.begin() as tx:
-        ledger.lost(tx, call_id, "timeout", MORNING)
+        ledger.mark_lost(tx, call_id, "timeout", MORNING)
     assert spent(kept) == 60
     with kept.read() as tx:
         assert ledger.usage(tx, RUBRIC.slug, DAY) == (Usage("m", uncertain_nanos=60),)
@@ -87,7 +87,7 @@ def test_what_is_lost_stays_reserved_and_is_said(kept: Store) -> None:
 def test_what_was_not_billed_is_free_again(kept: Store) -> None:
     call_id = reserve(kept, call(60), 100)
     with kept.begin() as tx:
-        ledger.free(tx, call_id, "429", MORNING)
+        ledger.mark_free(tx, call_id, "429", MORNING)
     assert spent(kept) == 0
 
 
@@ -198,14 +198,14 @@ def test_how_and_when_a_call_ended_is_stored(kept: Store) -> None:
     ids = [reserve(kept, call(1, paper(n)), 100) for n in range(1, 7)]
     later = [MORNING + timedelta(minutes=n) for n in range(1, 7)]
     with kept.begin() as tx:
-        ledger.free(tx, ids[0], "429", later[0])
-        ledger.lost(tx, ids[1], "timeout", later[1])
+        ledger.mark_free(tx, ids[0], "429", later[0])
+        ledger.mark_lost(tx, ids[1], "timeout", later[1])
         ledger.abandon(tx, ids[2], "given up", later[2])
-        ledger.answered(tx, ids[3], b"raw", Usage("m", input_nanos=1), later[3])
+        ledger.store_answer(tx, ids[3], b"raw", Usage("m", input_nanos=1), later[3])
         ledger.abandon(tx, ids[3], "too late", later[5])
-        ledger.answered(tx, ids[4], b"odd", None, later[4])
-        ledger.answered(tx, ids[5], b"raw", Usage("m", input_nanos=1), later[5])
-        ledger.done(tx, ids[5])
+        ledger.store_answer(tx, ids[4], b"odd", None, later[4])
+        ledger.store_answer(tx, ids[5], b"raw", Usage("m", input_nanos=1), later[5])
+        ledger.mark_done(tx, ids[5])
     found = {row.id: (row.state, row.reason, row.ended_at) for row in rows(kept)}
     assert [found[one] for one in ids] == [
         ("free", "429", later[0]),
@@ -226,11 +226,11 @@ def test_how_and_when_a_call_ended_is_stored(kept: Store) -> None:
 def test_the_last_reason_is_that_of_the_call_that_ended_last(kept: Store) -> None:
     first = reserve(kept, call(1, paper(1), paper(2)), 100)
     with kept.begin() as tx:
-        ledger.lost(tx, first, "timeout", MORNING)
+        ledger.mark_lost(tx, first, "timeout", MORNING)
     second = reserve(kept, call(1, paper(2), paper(3)), 100)
     with kept.begin() as tx:
         assert ledger.last_reason(tx, account(), [paper(2).id]) == "timeout"
-        ledger.free(tx, second, "overloaded", MORNING + timedelta(minutes=1))
+        ledger.mark_free(tx, second, "overloaded", MORNING + timedelta(minutes=1))
         last = [ledger.last_reason(tx, account(), [paper(n).id]) for n in range(1, 5)]
     assert last == ["timeout", "overloaded", "overloaded", ""]
 
@@ -271,7 +271,7 @@ def test_another_rubrics_or_scorers_calls_are_none_of_ours(
     elsewhere = replace(account(), **{name: other})
     with kept.begin() as tx:
         ledger.reserve(tx, elsewhere, call(1), ledger.Budget(100), SOON)
-        ledger.answered(tx, call_id, b"raw", Usage("m", input_nanos=1), MORNING)
+        ledger.store_answer(tx, call_id, b"raw", Usage("m", input_nanos=1), MORNING)
         assert ledger.unparsed_answers(tx, elsewhere) == []
         assert len(ledger.unparsed_answers(tx, account())) == 1
 
@@ -309,8 +309,8 @@ def test_only_the_call_that_is_done_is(kept: Store) -> None:
     for one, other in (ids, ids[::-1]):
         with kept.begin() as tx:
             for each in ids:
-                ledger.answered(tx, each, b"raw", Usage("m", input_nanos=1), MORNING)
-            ledger.done(tx, one)
+                ledger.store_answer(tx, each, b"raw", Usage("m", input_nanos=1), MORNING)
+            ledger.mark_done(tx, one)
             assert [waiting.call_id for waiting in ledger.unparsed_answers(tx, account())] == [
                 other
             ]
@@ -321,8 +321,8 @@ def test_an_answer_found_later_is_stored_once_and_only_with_its_usage(kept: Stor
     ids = [reserve(kept, call(9, paper(n)), 100) for n in range(1, 5)]
     paid = Usage("m", input_nanos=2)
     with kept.begin() as tx:
-        ledger.lost(tx, ids[1], "the disk was full", MORNING)
-        ledger.answered(tx, ids[2], b"first", paid, MORNING)
+        ledger.mark_lost(tx, ids[1], "the disk was full", MORNING)
+        ledger.store_answer(tx, ids[2], b"first", paid, MORNING)
         for one in ids[:3]:
             ledger.recover_answer(tx, one, b"found", paid, SOON)
         ledger.recover_answer(tx, ids[3], b"found", None, SOON)
@@ -339,11 +339,11 @@ def test_a_months_total_follows_each_call_however_often_it_ends(kept: Store) -> 
     """Also a call that two processes end, one after the other, in different ways."""
     cheap, dear = Usage("m", 10, input_nanos=40), Usage("m", 20, input_nanos=70)
     ends: list[Any] = [
-        partial(ledger.answered, raw=b"{}", usage=cheap),
-        partial(ledger.answered, raw=b"{}", usage=dear),
-        partial(ledger.answered, raw=b"", usage=None),
-        partial(ledger.lost, reason="timeout"),
-        partial(ledger.free, reason="refused"),
+        partial(ledger.store_answer, raw=b"{}", usage=cheap),
+        partial(ledger.store_answer, raw=b"{}", usage=dear),
+        partial(ledger.store_answer, raw=b"", usage=None),
+        partial(ledger.mark_lost, reason="timeout"),
+        partial(ledger.mark_free, reason="refused"),
         partial(ledger.abandon, reason="ended"),
         partial(ledger.recover_answer, raw=b"{}", usage=cheap),
     ]

@@ -261,7 +261,7 @@ def test_erasure_and_deletion_take_answers_that_were_not_parsed_or_not_counted(
         (trial_account(ANN), Usage("m", 3, 1, input_nanos=200)),
     ):
         with readers.begin() as tx:
-            ledger.answered(tx, reserved(tx, account), b"answer", usage, NOW)
+            ledger.store_answer(tx, reserved(tx, account), b"answer", usage, NOW)
     with readers.begin() as tx:
         before = ledger.spent_of_month(tx, NOW)
         subscribers.erase(tx, ANN, LATER)
@@ -291,8 +291,8 @@ def paid_drafts(readers: Store) -> None:
     for reader in (ANN, BOB):
         with readers.begin() as tx:
             call_id = reserved(tx, trial_account(reader))
-            ledger.answered(tx, call_id, b"answer", Usage("m", 3, 1, input_nanos=200), NOW)
-            ledger.done(tx, call_id)
+            ledger.store_answer(tx, call_id, b"answer", Usage("m", 3, 1, input_nanos=200), NOW)
+            ledger.mark_done(tx, call_id)
 
 
 def reserved(tx: Connection, name: str) -> str:

@@ -34,7 +34,7 @@ FREE_MAIL = re.compile(
 SPF = re.compile(r"v=spf1( |$)", re.IGNORECASE)
 DMARC = re.compile(r"\s*v\s*=\s*DMARC1\s*(;|$)", re.IGNORECASE)
 POLICY = re.compile(r"\bp\s*=\s*(none|quarantine|reject)\b", re.IGNORECASE)
-SILENT = "ask again; see the name servers of this machine, or set NEWSLETTER_DNS_SERVER"
+NO_ANSWER_FIX = "ask again; see the name servers of this machine, or set NEWSLETTER_DNS_SERVER"
 AT_SENDGRID = "Settings > Sender Authentication at SendGrid shows it"
 
 
@@ -183,7 +183,7 @@ def looked(ask: Ask, look: Callable[[Ask], Iterable[Finding]]) -> list[Finding]:
         return list(look(ask))
     except CheckError as error:
         wanted = look(lambda _host, _type: [])
-        return [fail(one.check, str(error), SILENT, *one.records) for one in wanted]
+        return [fail(one.check, str(error), NO_ANSWER_FIX, *one.records) for one in wanted]
 
 
 def _stands(ask: Ask, record: DnsRecord) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EVENTS, INBOUND = "/hooks/sendgrid/events", "/hooks/sendgrid/inbound/"
 WRONG_SECRET = "the-doctor-asks"  # noqa: S105 - nobody's: it must be refused
-ALIVE, REFUSED, NOT_TAKEN, NOT_THERE = 200, 403, 503, 404
+OK, FORBIDDEN, UNAVAILABLE, NOT_FOUND = 200, 403, 503, 404
 REDIRECTS = range(300, 400)
 UP = "start newsletter serve, and let the proxy pass this address to it"
 
@@ -49,7 +49,7 @@ def _pages(settings: Settings, timeout: float) -> Finding:
         fix = "set NEWSLETTER_PUBLIC_URL to an https address: one-click unsubscribe needs it"
         return fail("pages", f"{url} is not https", fix)
     status = _ask("GET", f"{url}/healthz", timeout)
-    if status == ALIVE:
+    if status == OK:
         return ok("pages", f"{url} answers")
     if status in REDIRECTS:
         fix = "set NEWSLETTER_PUBLIC_URL to the address that it redirects to"
@@ -60,10 +60,10 @@ def _pages(settings: Settings, timeout: float) -> Finding:
 def _hooks(settings: Settings, timeout: float) -> Iterator[Finding]:
     if settings.sendgrid_event_key:
         status = _ask("POST", f"{settings.public_url}{EVENTS}", timeout)
-        yield _hook("event hook", EVENTS, status, REFUSED)
+        yield _hook("event hook", EVENTS, status, FORBIDDEN)
     if settings.inbound_secret.get_secret_value():
         status = _ask("POST", f"{settings.public_url}{INBOUND}{WRONG_SECRET}", timeout)
-        yield _hook("inbound hook", INBOUND, status, NOT_TAKEN)
+        yield _hook("inbound hook", INBOUND, status, UNAVAILABLE)
 
 
 def _hook(check: str, path: str, status: int, right: int) -> Finding:
@@ -73,7 +73,7 @@ def _hook(check: str, path: str, status: int, right: int) -> Finding:
     if status in REDIRECTS:
         said = f"{path} is redirected ({status}), and SendGrid does not follow"
         return fail(check, said, "let the proxy pass it on without a redirect")
-    if status == NOT_THERE:
+    if status == NOT_FOUND:
         said = f"{path} is off in the service that runs (404)"
         return fail(check, said, "restart it with the settings of this machine")
     said = f"{path} answers {status} to an unsigned request, not {right}"

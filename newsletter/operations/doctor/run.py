@@ -76,10 +76,10 @@ class Question(NamedTuple):
 
 
 @dataclass
-class _Heard:
+class _Results:
     """Results of the checks, filled by their threads."""
 
-    told: dict[str, tuple[CheckResult, datetime]] = field(default_factory=dict)
+    found: dict[str, tuple[CheckResult, datetime]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
 
 
@@ -235,8 +235,8 @@ def _mailbox(settings: Settings) -> CheckResult:
 def _names(settings: Settings, check: MailCheck) -> CheckResult:
     """What the name servers say of the sending domain and of the reply domain."""
     ask, domain = DnsResolver(settings.dns_server).ask, local.sending_domain(settings)
-    if stranger := dns.sender(domain):
-        return CheckResult((stranger,))
+    if finding := dns.sender(domain):
+        return CheckResult((finding,))
     host, operator = ascii_domain(settings.reply_host), settings.operator_email
     reading = {
         "by_sendgrid": bool(settings.inbound_secret.get_secret_value()),
@@ -273,10 +273,10 @@ def _ask_all(
     questions: Sequence[Question], clock: Callable[[], datetime], seconds: float
 ) -> tuple[list[Finding], list[float]]:
     """The answers in the order of the questions, and by how many seconds our clock is ahead."""
-    heard, threads = _Heard(), []
+    results, threads = _Results(), []
     for question in questions:
         # Daemon threads: a check without a response must not keep the command from ending.
-        thread = threading.Thread(target=_ask, args=(question, clock, heard), daemon=True)
+        thread = threading.Thread(target=_ask, args=(question, clock, results), daemon=True)
         thread.start()
         threads.append(thread)
     until = time.monotonic() + seconds
@@ -285,25 +285,30 @@ def _ask_all(
     found: list[Finding] = []
     offsets = []
     for question in questions:
-        told, at = heard.told.get(question.check, (_silent(question, heard, seconds), None))
-        found += told.findings
-        if at and told.date:
-            offsets.append((at - told.date).total_seconds())
+        without = _no_result(question, results, seconds), None
+        result, at = results.found.get(question.check, without)
+        found += result.findings
+        if at and result.date:
+            offsets.append((at - result.date).total_seconds())
     return found, offsets
 
 
-def _ask(question: Question, clock: Callable[[], datetime], heard: _Heard) -> None:
+def _ask(question: Question, clock: Callable[[], datetime], results: _Results) -> None:
     try:
-        told = question.ask()
-        heard.told[question.check] = told, clock()
-    except OperatorError as trouble:
-        heard.told[question.check] = CheckResult((fail(question.check, str(trouble), ""),)), clock()
+        results.found[question.check] = _result(question), clock()
     finally:
-        heard.ended.add(question.check)
+        results.ended.add(question.check)
 
 
-def _silent(question: Question, heard: _Heard, seconds: float) -> CheckResult:
-    if question.check in heard.ended:
+def _result(question: Question) -> CheckResult:
+    try:
+        return question.ask()
+    except OperatorError as problem:
+        return CheckResult((fail(question.check, str(problem), ""),))
+
+
+def _no_result(question: Question, results: _Results, seconds: float) -> CheckResult:
+    if question.check in results.ended:
         said, fix = "this check itself failed", "please report what NEWSLETTER_DEBUG=1 shows"
     else:
         said, fix = f"no answer within {seconds:.0f} s", "try again; check outbound network access"

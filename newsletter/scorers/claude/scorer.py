@@ -142,19 +142,19 @@ def _thinking(features: ModelFeatures, request: ScoringRequest, version: str) ->
     `extended_output` lowers the effort and doubles the room for thinking.
     """
     size = len(request.papers)
-    again = request.pass_number > 1 and features.has_effort
-    silent = features.can_disable_thinking and not again
-    thoughts = SECOND_THINKING_TOKENS if again else 0 if silent else THINKING_TOKENS
+    is_second = request.pass_number > 1 and features.has_effort
+    disabled = features.can_disable_thinking and not is_second
+    thinking_tokens = SECOND_THINKING_TOKENS if is_second else 0 if disabled else THINKING_TOKENS
     if request.extended_output:
-        thoughts *= 2
+        thinking_tokens *= 2
     output: dict[str, Any] = {
         "format": {"type": "json_schema", "schema": prompt.schema(size, version)}
     }
     if features.has_effort:
-        output["effort"] = "high" if again and not request.extended_output else "low"
+        output["effort"] = "high" if is_second and not request.extended_output else "low"
     return {
-        "max_tokens": BASE_TOKENS + (SLOT_TOKENS + thoughts) * size,
-        "thinking": {"type": "disabled" if silent else "adaptive"},
+        "max_tokens": BASE_TOKENS + (SLOT_TOKENS + thinking_tokens) * size,
+        "thinking": {"type": "disabled" if disabled else "adaptive"},
         "output_config": output,
     }
 

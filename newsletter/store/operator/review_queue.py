@@ -54,7 +54,7 @@ def reopen_reply(tx: Connection, mail_id: str, state: InboundState) -> bool:
     return tx.execute(update(inbound).where(closed).values(state=state)).rowcount == 1
 
 
-def unknown_mails(tx: Connection, most: int) -> tuple[int, list[UnknownDelivery]]:
+def unknown_mails(tx: Connection, limit: int) -> tuple[int, list[UnknownDelivery]]:
     """How many mails outside of unknown batches are unknown, and the oldest of them."""
     columns = delivery.c.id, delivery.c.email, digest.c.rubric, digest.c.date
     oldest = (
@@ -62,7 +62,7 @@ def unknown_mails(tx: Connection, most: int) -> tuple[int, list[UnknownDelivery]
         .join_from(delivery, digest)
         .where(_unknown_alone())
         .order_by(delivery.c.changed_at, delivery.c.id)
-        .limit(most)
+        .limit(limit)
     )
     number = tx.scalar(select(func.count()).select_from(delivery).where(_unknown_alone())) or 0
     return number, [UnknownDelivery(*row) for row in tx.execute(oldest)]
