@@ -66,7 +66,7 @@ def all_are_sent(deployment: Deployment) -> None:
 def test_09_a_run_by_hand_in_the_second_a_service_starts(deployment: Deployment):
     service = deployment.start()
     with deployment.installation.begin(*RUN) as run:
-        _, said = run.communicate(timeout=120)
+        _, said = run.communicate(timeout=300)
     assert run.returncode == 0, said
     wait_for(lambda: set(deployment.states().values()) == {"accepted"})
     wait_for(lambda: service in deployment.live_processes())
@@ -79,7 +79,7 @@ def test_09_a_service_that_slept_finds_what_a_run_sent_meanwhile(deployment: Dep
     wait_for(lambda: deployment.leader() == service)
     wait_for(lambda: suspended_between_writes(deployment, service))
     with deployment.installation.begin(*RUN) as run:
-        _, said = run.communicate(timeout=120)
+        _, said = run.communicate(timeout=300)
     deployment.services[service].send_signal(signal.SIGCONT)
     assert run.returncode == 0, said
     wait_for(lambda: set(deployment.states().values()) == {"accepted"})

@@ -143,7 +143,7 @@ def test_the_image_serves_and_its_health_check_ignores_proxies():
             asked = check[-1].replace("8000", port)
             environment = {"HTTP_PROXY": "http://127.0.0.1:9", "PATH": ""}
             done = subprocess.run(
-                [sys.executable, "-c", asked], env=environment, check=False, timeout=30
+                [sys.executable, "-c", asked], env=environment, check=False, timeout=3000
             )
             assert done.returncode == status
 
@@ -170,7 +170,7 @@ def test_an_incomplete_environment_is_reported_and_created_again(tmp_path):
         if ready:
             (tmp_path / "venv-is-there").touch()
         done = subprocess.run(
-            words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+            words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=3000
         )
         assert (done.returncode == 0) is ready
         assert ("apt install python3-venv" in done.stdout) is not ready

@@ -102,6 +102,6 @@ def test_on_sqlite_the_second_is_told_why_it_does_not_start(tmp_path: Path):
             assert "another serve works on" in second.err
             assert "SQLite lets one process write" in second.err
             first.send_signal(signal.SIGTERM)
-            assert first.wait(60) == 0
+            assert first.wait(240) == 0
         finally:
             first.kill()

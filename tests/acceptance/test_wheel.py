@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=source,
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=600,
     )
     (made,) = (source / "dist").glob("*.whl")
     return made
@@ -56,7 +56,7 @@ def test_templates_are_found_inside_an_installed_package(wheel, tmp_path):
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.strip() == str(tmp_path / "newsletter" / "templates" / "web")
     assert (tmp_path / "newsletter" / "templates" / "web" / "base.html").is_file()

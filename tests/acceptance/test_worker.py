@@ -132,7 +132,7 @@ def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
         with started(made, "worker", "--id", "w1", "--port", "0") as worker:
             port = port_of(worker)
             for path in ("healthz", "readyz", "metrics"):
-                with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+                with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=120) as answer:
                     assert answer.status == 200
             other = made.newsletter("worker", "--id", "w1", "--port", "0")
             assert other.status == 1
@@ -141,7 +141,7 @@ def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
                 until(lambda: len(fake.requests) >= 10)
             # The planner is dead; the lane may have been its own, and is swept up then.
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(60) == 0
+            assert worker.wait(240) == 0
         with store.read() as tx:
             lives = tx.execute(text("SELECT owner FROM life WHERE owner LIKE '%/w1'")).all()
         assert lives == []

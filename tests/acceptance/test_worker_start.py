@@ -38,4 +38,4 @@ def test_two_workers_share_a_machine_without_being_told_how(tmp_path: Path) -> N
         store.close()
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(60) == 0
+            assert worker.wait(240) == 0

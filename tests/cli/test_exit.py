@@ -17,7 +17,7 @@ def exit_with(status: int, *, before: str = "", stdout: int | None = subprocess.
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=300,
         # Unbuffered output would fail before the exit.
         env={**os.environ, "PYTHONUNBUFFERED": ""},
         check=False,

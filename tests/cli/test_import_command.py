@@ -185,7 +185,7 @@ def test_a_removal_asks_and_hears_the_answer(installation: Installation):
         "env": {**installation.environment, "PYTHONPATH": str(ROOT)},
     }
     done = subprocess.run(
-        words, input="y\n", capture_output=True, text=True, timeout=60, check=True, **given
+        words, input="y\n", capture_output=True, text=True, timeout=300, check=True, **given
     )
     assert "[y/N]" in done.stderr
     assert listed(installation)[0]["state"] == "unsubscribed"

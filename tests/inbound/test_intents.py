@@ -104,7 +104,7 @@ def test_15_a_long_sentence_is_not_judged_by_its_beginning():
 def test_16_no_sentence_takes_long(word: str):
     started = time.thread_time()
     asks_to_unsubscribe(word * 2000)
-    assert time.thread_time() - started < 1
+    assert time.thread_time() - started < 4
 
 
 def test_a_greeting_and_a_closing_are_told_from_a_request():

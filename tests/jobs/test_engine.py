@@ -67,7 +67,7 @@ class Hands:
             self.most_at_once = max(self.at_once, self.most_at_once)
             if self.at_once >= self.expected:
                 self.full.set()
-        self.full.wait(60)
+        self.full.wait(240)
         time.sleep(0.02)
         with self.turn:
             self.at_once -= 1

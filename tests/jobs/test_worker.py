@@ -116,7 +116,7 @@ def test_a_run_ends_where_another_planner_replaced_its_settings(postgres: Store)
         run_worker(app, "run-1", no_progress, must_agree=True),
     ):
         plan_with(process(postgres, from_name="Other"))
-        assert app.stop.wait(10)
+        assert app.stop.wait(240)
 
 
 def test_a_run_beside_a_living_service_with_other_settings_is_refused(postgres: Store) -> None:

@@ -240,7 +240,7 @@ def test_10_an_unexpected_fault_is_said_without_secrets(debug: str):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert "a…@example.org with [hidden]" in done.stderr
@@ -388,10 +388,10 @@ def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
         store.close()
         assert found
         time.sleep(0.5)
-        with urlopen(found[1] + links.unsubscribe_url(reader.id), timeout=30) as page:  # noqa: S310
+        with urlopen(found[1] + links.unsubscribe_url(reader.id), timeout=120) as page:  # noqa: S310
             assert page.status == 200
         process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=60)[1]
+        rest = process.communicate(timeout=300)[1]
     text = "".join(said) + rest
     assert all(json.loads(line) for line in text.splitlines())
     assert not [word for word in private_words(installation) if word in text]

@@ -116,7 +116,7 @@ begin retry
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(240)
 
 
 def missing() -> str:

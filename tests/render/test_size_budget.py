@@ -187,7 +187,7 @@ def test_an_abbreviation_ends_no_sentence():
 def test_many_abbreviations_take_little_time():
     started = time.process_time()
     clip_sentences("A. " * 3_000, 400, 2)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 2
 
 
 def test_space_that_is_left_goes_to_the_sentences_before():

@@ -460,7 +460,7 @@ from newsletter.settings import Settings
 print(check(Settings({given}), 60.0).findings[0].state, "anthropic" in sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=600
     )
     assert done.stdout.split() == ["ok", "False"]
 

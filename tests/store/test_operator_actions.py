@@ -61,7 +61,7 @@ def test_operators_change_one_after_the_other(store):
     locked, found = Event(), []
 
     def second():
-        locked.wait(10)
+        locked.wait(240)
         with store.begin() as tx:
             actions.lock(tx)
             found.append(actions.by_id(tx, PAUSED.id))
@@ -72,7 +72,7 @@ def test_operators_change_one_after_the_other(store):
             actions.lock(tx)
             locked.set()
             actions.record(tx, PAUSED)
-        waiting.result(10)
+        waiting.result(240)
     assert found == [PAUSED]
 
 

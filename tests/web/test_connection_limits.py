@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from pydantic import SecretStr
@@ -24,16 +25,19 @@ FORM = "POST /subscribe HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nemail="
 
 class ShortTimeouts(Connection):
     timeouts = {"head": 0.2, "body": 0.2, "answer": 0.2}  # noqa: RUF012 - as its parent has it
-    max_connections = 5
+
+
+class LongerHead(Connection):
+    timeouts = {"head": 2.0, "body": 60.0, "answer": 60.0}  # noqa: RUF012 - as its parent has it
 
 
 def connect(port: int, text: str = "") -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", port), 5)
+    client = socket.create_connection(("127.0.0.1", port), 240)
     client.sendall(text.encode())
     return client
 
 
-def is_closed(client: socket.socket, seconds: float = 5) -> bool:
+def is_closed(client: socket.socket, seconds: float = 120) -> bool:
     client.settimeout(seconds)
     try:
         return client.recv(65536) == b""
@@ -50,10 +54,9 @@ def test_an_incomplete_request_is_closed_after_its_timeout(store, sent: str, cap
         served(create_app(make_site(store)), ShortTimeouts) as web,
         closing(connect(web.port, sent)) as client,
     ):
-        assert not is_closed(client, 0.1)
         assert is_closed(client)
         assert web.get("/healthz").status == 200
-    assert "connection closed: its" in caplog.text
+    assert re.search(r"connection closed: its (head|body) took more than 0.2 s", caplog.text)
     assert not [one for one in caplog.records if one.exc_info]
 
 
@@ -62,24 +65,27 @@ def test_a_slow_request_head_does_not_extend_its_timeout(store):
         served(create_app(make_site(store)), ShortTimeouts) as web,
         closing(connect(web.port, "GET ")) as client,
     ):
-        for _ in range(3):
-            time.sleep(0.05)
-            client.sendall(b"/")
-        assert is_closed(client, 0.3)
+        until = time.monotonic() + 60
+        with suppress(ConnectionError):
+            while not is_closed(client, 0.05):
+                client.sendall(b"/")
+                assert time.monotonic() < until
 
 
 def test_each_request_of_a_keep_alive_connection_has_its_own_timeout(store):
     whole = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     with (
-        served(create_app(make_site(store)), ShortTimeouts) as web,
+        served(create_app(make_site(store)), LongerHead) as web,
         closing(connect(web.port)) as client,
     ):
         for _ in range(4):
             client.sendall(whole.encode())
             answer = b""
             while not answer.endswith(b"ok\n"):
-                answer += client.recv(65536)
-            time.sleep(0.1)
+                piece = client.recv(65536)
+                assert piece
+                answer += piece
+            time.sleep(0.6)
         client.sendall(b"GET /healthz")
         assert is_closed(client)
 
@@ -110,13 +116,15 @@ def test_a_broken_off_post_logs_one_line_without_traceback(store, caplog):
 
 
 def test_too_many_connections_close_the_oldest(store, caplog):
-    class Silent(ShortTimeouts):
+    class Silent(Connection):
         """Has not warned yet: a class warns once a minute."""
 
+        max_connections = 5
+
     with served(create_app(make_site(store)), Silent) as web:
-        clients = [connect(web.port) for _ in range(ShortTimeouts.max_connections)]
+        clients = [connect(web.port) for _ in range(Silent.max_connections)]
         assert web.get("/healthz").status == 200
-        assert is_closed(clients[0], 0.1)
+        assert is_closed(clients[0])
         for client in clients:
             client.close()
     assert "5 connections open" in caplog.text
@@ -150,7 +158,9 @@ def test_few_large_bodies_are_read_at_once_and_small_ones_are_not_delayed(store)
         slow = [connect(web.port, head(path, large)) for _ in range(MAX_LARGE_BODIES)]
         for client in slow:
             client.sendall(b"x" * (large - 1))
-        time.sleep(0.1)
+        # When these are answered, the server has begun with all that came before.
+        for _ in range(3):
+            assert web.get("/healthz").status == 200
         with closing(connect(web.port, head(path, large))) as late:
             late.sendall(b"x" * large)
             late.settimeout(0.2)
@@ -158,7 +168,7 @@ def test_few_large_bodies_are_read_at_once_and_small_ones_are_not_delayed(store)
                 late.recv(9)
             assert web.ask("POST", path, b"x", {}).status == 200
             slow[0].sendall(b"x")
-            late.settimeout(5)
+            late.settimeout(120)
             assert late.recv(65536).startswith(b"HTTP/1.1 200")
         for client in slow:
             client.close()

@@ -44,7 +44,7 @@ class Hanging(FakeAnthropic):
 
     def output_seconds(self, message: dict[str, Any]) -> float:
         del message
-        self.go_on.wait(60)
+        self.go_on.wait(240)
         return 0.0
 
 

@@ -529,7 +529,7 @@ def test_5000_readers_are_listed_quickly(store: Store, ada: Person):
     for fields in ({}, {"text": "99@"}, {"state": "paused", "rubric": "stars"}, {"page": "99"}):
         ada.fill(page, READERS, **fields)
         # The quickest of some: a busy machine makes the others dearer.
-        assert min(seconds_to_list(ada, page, fields) for _ in range(5)) < 0.15
+        assert min(seconds_to_list(ada, page, fields) for _ in range(5)) < 0.4
 
 
 def seconds_to_list(person: Person, page: Page, fields: dict[str, str]) -> float:

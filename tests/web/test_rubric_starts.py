@@ -250,7 +250,7 @@ def test_each_mistake_is_said_beside_its_field_and_keeps_what_was_typed(
 def test_a_file_above_the_limit_is_refused_before_it_is_sent(
     person: Subscription, web: Browser
 ) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=600)
     connection.putrequest("POST", path_of(person, "start"))
     connection.putheader("Content-Type", "multipart/form-data; boundary=x")
     connection.putheader("Content-Length", str(10 * 2**20))
@@ -263,7 +263,7 @@ def test_a_file_above_the_limit_is_refused_before_it_is_sent(
 
 
 def test_no_body_is_read_for_a_token_that_is_not_ours(web: Browser) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=600)) as connection:
         connection.putrequest("POST", f"/rubrics/{'a' * 48}/start")
         connection.putheader("Content-Length", str(4 * 2**20))
         connection.endheaders()
@@ -273,7 +273,7 @@ def test_no_body_is_read_for_a_token_that_is_not_ours(web: Browser) -> None:
 
 
 def test_a_body_of_unknown_length_is_read_to_the_limit(person: Subscription, web: Browser) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=600)) as connection:
         connection.putrequest("POST", path_of(person, "start"))
         connection.putheader("Transfer-Encoding", "chunked")
         connection.endheaders()

@@ -183,7 +183,7 @@ def test_the_server_is_killed_while_claude_writes_and_reads(tmp_path: Path) -> N
             assert wait_until(lambda: len(slow.requests) == len(posts))
             process.kill()
             for one in waiting:
-                one.join(20)
+                one.join(240)
         quick.record = DRAFT
         made.environment["ANTHROPIC_BASE_URL"] = quick.url
         with serving(made) as (_, web):
