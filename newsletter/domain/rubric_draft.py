@@ -40,7 +40,10 @@ MAX_GUESSED = 3
 ALIKE = 20
 """Papers whose categories are those of a text that names none."""
 ROUNDS = 20
-TERM = re.compile(r"[a-z][a-z-]*[a-z]")
+TERM = re.compile(r"[^\W\d_](?:-?[^\W\d_])+")
+"""A word in any alphabet, with single hyphens."""
+TOKEN = re.compile(rf"\\\w+|{TERM.pattern}|\S")
+"""A TeX command, a term, or a character between terms."""
 _PAPER_WORDS = """
 paper papers propose proposed proposes approach approaches method methods results result novel new
 based using use used uses show shows demonstrate present existing state art performance experiments
@@ -277,7 +280,7 @@ def _terms(text: str) -> set[str]:
     """Words and pairs of neighbouring words, without stop words and the words of every abstract."""
     terms: set[str] = set()
     before = ""
-    for token in re.findall(r"[a-z][a-z-]*[a-z]|[^\sa-z]", text.lower()):
+    for token in TOKEN.findall(text.lower()):
         usable = TERM.fullmatch(token) and token not in STOP_WORDS and token not in PAPER_WORDS
         if usable:
             terms.add(token)

@@ -301,10 +301,10 @@ def _suggestion(one: RubricAnswer) -> str:
             said = one_line(word, MAX_NAME)
             return f"“{said}” excluded {plural(papers, 'paper')} on the {_last(days)}."
         case CategoryVolume(category, papers, days):
-            return (
-                f"{clean(category)} has {plural(papers, 'paper')} a day, on average of its last "
-                f"{plural(days, 'announcement')}."
-            )
+            said = f"{clean(category)} has {plural(papers, 'paper')} a day"
+            if days == 1:
+                return f"{said}, as on its last announcement."
+            return f"{said}, on average of its last {days} announcements."
     return ""
 
 

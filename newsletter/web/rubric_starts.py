@@ -20,7 +20,7 @@ from newsletter.domain.reader_rubrics import trial_account
 from newsletter.domain.rubric_draft import MAX_SENTENCE, representatives, rubric_markdown
 from newsletter.inbound.why import MAX_LOOKUPS
 from newsletter.rubrics.folder import of_operator
-from newsletter.rubrics.library import Library, LibraryError, read_library
+from newsletter.rubrics.library import MAX_PAPERS, Library, LibraryError, read_library
 from newsletter.scoring import liked_papers
 from newsletter.scoring.drafting import DraftMaterial, PageDraft, draft_on_page
 from newsletter.scoring.workload import reader_rubric_limits
@@ -82,6 +82,14 @@ class StartField(StrEnum):
     FILE = "file"
     CATEGORIES = "categories"
     RATING = "rating"
+
+
+LABELS = {
+    StartField.ABOUT: "What you want to read about",
+    StartField.PASTED: "Papers you like",
+    StartField.FILE: "File",
+    StartField.CATEGORIES: "arXiv categories",
+}
 
 
 class StartFault(Exception):
@@ -229,6 +237,9 @@ def _left_out(library: Library) -> list[str]:
         return []
     read = plural(len(library.papers), "paper")
     entries = plural(library.skipped, "entry", "entries")
+    if len(library.papers) == MAX_PAPERS:
+        further = plural(library.skipped, "further entry", "further entries")
+        return [f"{library.kind}: the first {read} were read, {further} were not."]
     return [f"{library.kind}: {read} read; {entries} left out (repeated, or without title and id)."]
 
 
@@ -344,6 +355,7 @@ def _start_page(
         title="Start a rubric of your own",
         entered=entered or StartFields(),
         errors={fault.field: str(fault)} if fault else {},
+        labels=LABELS,
         draft=path_of(site, writer, unsaved.slug) if unsaved else "",
         here=path_of(site, writer, "start"),
         rating=path_of(site, writer, "rate"),

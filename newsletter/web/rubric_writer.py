@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from newsletter.web.forms import Form
 
 UNTITLED = "Untitled draft"
-CHANGED = "It was changed in another window after you opened this page"
+CHANGED = "This text was changed in another window after you opened the page"
 
 
 class Writer(NamedTuple):

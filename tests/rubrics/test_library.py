@@ -286,6 +286,16 @@ def test_groups_of_papers_become_criteria_in_the_same_order_every_time() -> None
     assert draft.categories == ("cs.LG",)
 
 
+def test_words_with_accents_stay_whole_and_tex_is_no_word() -> None:
+    said = "Über naïve Rényi graphs \\ldots in the Erdős--Rényi model"
+    liked = [LibraryPaper(said, "", (), "", "cs.LG")] * 3
+    words = draft_locally("", liked, ["a survey of protein folding"] * 9, []).criteria[0].relevant
+    assert "rényi" in words
+    assert "über" in words
+    for broken in ("ldots", "ber ", "nyi ", "--"):
+        assert broken not in words.replace("über", "").replace("rényi", ""), words
+
+
 def test_a_draft_needs_material_and_a_category() -> None:
     with pytest.raises(ValueError, match="nothing to draft from"):
         draft_locally("  ", [], [], ["cs.LG"])

@@ -292,7 +292,7 @@ def test_a_library_of_five_thousand_papers_is_read(
     assert 4 * 2**20 < len(data) < MAX_UPLOAD
     page = post_files(web, path_of(person, "start"), {"file": data, "action": "words"})
     assert page.status == 200
-    assert "500 papers read; 4,500 entries left out" in page.words
+    assert "the first 500 papers were read, 4,500 further entries were not" in page.words
     assert "prun" in draft_of(store, person).criteria[0].title
 
 
