@@ -197,7 +197,7 @@ class Store:
             if self.is_sqlite and any(word in cause.lower() for word in DAMAGED):
                 raise self._damaged(cause) from error
             where = self.url.database if self.is_sqlite else self.url.host
-            message = f"database {where}: {cause}{_advice(cause)}"
+            message = f"database {where}: {cause}{advice(cause)}"
             raise StoreError(message) from error
         except (ValueError, TypeError, LookupError) as error:
             # A damaged file may return values of any kind.
@@ -320,7 +320,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _advice(cause: str) -> str:
+def advice(cause: str) -> str:
+    """What to do about an error of the database; begins with a semicolon."""
     if "locked" in cause:
         return "; another process is writing: stop it or try again"
     if "unable to open" in cause or "readonly" in cause:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sqlite3
 import stat
@@ -193,6 +194,17 @@ def test_an_unwritable_backup_path_is_named_in_the_error(live, tmp_path):
     (tmp_path / "backups").write_text("a file, no folder")
     with pytest.raises(StoreError, match=r"cannot write the backup .*monday\.backup"):
         backup.save(live, tmp_path / "backups" / "monday.backup", TAKEN)
+
+
+def test_a_disk_that_is_too_small_for_the_backup_is_named_in_the_error(live, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"cannot write the backup .*monday.*\(df -h\)"):
+            backup.save(live, tmp_path / "monday.backup", TAKEN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob("*monday*"))
 
 
 def test_a_backup_is_not_worked_with_as_it_lies_there(live, tmp_path):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter.errors import file_error
-from newsletter.store import Store, StoreError, newest_revision, search
+from newsletter.store import Store, StoreError, advice, newest_revision, search
 from newsletter.store.database import database_role, restore_holds
 from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
 
@@ -43,6 +43,9 @@ def save(store: Store, file: Path, now: datetime) -> int:
         return file.stat().st_size
     except OSError as error:
         message = f"cannot write the backup {file}: {file_error(error)}"
+        raise StoreError(message) from error
+    except sqlite3.Error as error:
+        message = f"cannot write the backup {file}: {error}{advice(str(error))}"
         raise StoreError(message) from error
     finally:
         if part.exists():
