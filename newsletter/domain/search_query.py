@@ -31,13 +31,11 @@ MAX_TITLE = 200
 MIN_TITLE = 8
 """The beginning of a title with fewer characters would match too many papers."""
 MAX_TERMS = 12
-PART = re.compile(r'(?:(author|from|to):)?(?:"([^"]*)"|(\S+))', re.IGNORECASE)
-ARXIV_ID = re.compile(
-    r"(?:arxiv:|https?://arxiv\.org/(?:abs|pdf|html)/)?"
-    rf"({BARE_ID})(?:v\d+)?",
-    re.IGNORECASE | re.ASCII,
-)
+PART = re.compile(r'(?:(author|au|from|to):\s*)?(?:"([^"]*)"|(\S+))', re.IGNORECASE)
+ADDRESS = re.compile(r"://|\barxiv\b", re.IGNORECASE)
+"""Of a word with an id in it: that it is the address of a paper."""
 DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+AUTHOR, AROUND = ("author", "au"), "()[]<>.,;:"
 STEM = 4
 """Shorter words are marked only as they are."""
 
@@ -71,14 +69,31 @@ def parse_query(text: str, *, near_misses: bool = False) -> SearchQuery:
             first = day
         elif kind == "to" and (day := _day(said, end=True)):
             last = day
-        elif not kind and (known := ARXIV_ID.fullmatch(said)):
-            paper_id = known[1]
+        elif not kind and (known := _named_id(said)):
+            paper_id = known
         # PostgreSQL reads 2611.00001 and 3.5 as one number each: their dot is kept.
         elif plain := " ".join(re.findall(r"\w+(?:\.\w+)*", said)):
-            (authors if kind == "author" else terms).append(plain)
+            (authors if kind in AUTHOR else terms).append(plain)
+    if paper_id:
+        # `arXiv: 2509.12345`
+        terms = [term for term in terms if term.lower() != "arxiv"]
     return SearchQuery(
         tuple(terms[:MAX_TERMS]), tuple(authors[:MAX_TERMS]), paper_id, first, last, near_misses
     )
+
+
+def _named_id(word: str) -> str:
+    """The arXiv id of a word that is an id or the address of a paper."""
+    found = NAMED_ID.search(word.rstrip("/"))
+    if not found or not (ADDRESS.search(word) or found[0] == word.strip(AROUND)):
+        return ""
+    return _bare(found)
+
+
+def _bare(found: re.Match[str]) -> str:
+    """Papers of before 2007 may be written with a subject class, as math.GT/0309136."""
+    new, archive, number = found.groups()
+    return new or f"{archive.lower()}/{number}"
 
 
 def _day(text: str, *, end: bool) -> date | None:
@@ -128,6 +143,14 @@ def _folded(word: str) -> str:
     return "".join(sign for sign in plain if not unicodedata.combining(sign))
 
 
+def accents() -> tuple[str, str]:
+    """Latin letters with accents, and the letter of each without."""
+    letters = [chr(code) for code in range(0xC0, 0x180)]
+    plain = {one: unicodedata.normalize("NFKD", one)[0] for one in letters}
+    changed = {one: bare for one, bare in plain.items() if bare != one and bare.isascii()}
+    return "".join(changed), "".join(changed.values())
+
+
 class PaperReference(NamedTuple):
     """Exactly one of both is set; neither where the text names no paper."""
 
@@ -139,8 +162,6 @@ def parse_reference(text: str) -> PaperReference:
     """The paper that `text` names: `2509.12345v2`, `arXiv:math/0309136`, a URL, a title."""
     line = " ".join(strip_invisible(text[: 10 * MAX_TITLE]).split())
     if found := NAMED_ID.search(line):
-        new, archive, number = found.groups()
-        # Papers of before 2007 may be written with a subject class, as math.GT/0309136.
-        return PaperReference(paper_id=new or f"{archive.lower()}/{number}")
+        return PaperReference(paper_id=_bare(found))
     title = line.strip(f"{QUOTES} ").rstrip("\u2026. ").strip(f"{QUOTES} ")[:MAX_TITLE]
     return PaperReference(title=title if len(title) >= MIN_TITLE else "")

@@ -218,6 +218,7 @@ def _search_page(site: Site, request: Request, rubrics: list[Rubric], here: str)
         more=result.papers > page * RESULTS_PER_PAGE and page < MAX_PAGE,
         here=here,
         paper_page=f"{site.prefix}/papers/",
+        search_all=f"{site.prefix}/search",
         rubric=only,
         archive=site.local_path(site.app.links.rubric_url(only)) if only else "",
     )

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, text
 
 from newsletter.domain.digest import compose
 from newsletter.domain.model import Criterion, Listing, Outcome, Paper, Rubric, Score
-from newsletter.domain.search_query import marked_pieces, parse_query
+from newsletter.domain.search_query import SearchQuery, marked_pieces, parse_query
 from newsletter.store import digests, search
 from newsletter.store.tables import archive_text
 from newsletter.store.tables import paper as paper_table
@@ -112,6 +112,11 @@ def test_other_rubrics_stay_unseen(store):
     ("query", "expected"),
     [
         ('author:"Ann Müller"', ["1"]),
+        ("author:muller", ["1"]),
+        ("Muller", ["1"]),
+        ("MÜLLER attention", ["1"]),
+        ("author: müller", ["1"]),
+        ("au:Müller", ["1"]),
         ("author:li attention", ["2"]),
         ("author:attention", []),
         ("from:2025-09 attention", ["1", "2"]),
@@ -128,11 +133,27 @@ def test_authors_and_dates_are_asked_for_by_name(store, query, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["2509.12345", "arXiv:2509.12345v2", "https://arxiv.org/abs/2509.12345", "ARXIV:2509.12345"],
+    [
+        *("2509.12345", "arXiv:2509.12345v2", "ARXIV:2509.12345", "arXiv: 2509.12345"),
+        "[2509.12345]",
+        *("https://arxiv.org/abs/2509.12345", "https://arxiv.org/pdf/2509.12345v2.pdf"),
+        *("arxiv.org/abs/2509.12345v1", "http://www.arxiv.org/abs/2509.12345?context=cs.LG"),
+        *("https://arxiv.org/html/2509.12345v1#S2", "https://arxiv.org/abs/2509.12345/"),
+        *("https://doi.org/10.48550/arXiv.2509.12345", "https://alphaxiv.org/abs/2509.12345"),
+    ],
 )
 def test_an_id_is_known_in_each_of_its_forms(text):
-    assert parse_query(text).paper_id == "2509.12345"
-    assert parse_query("math.GT/0309136").paper_id == "math.GT/0309136"
+    assert parse_query(text) == SearchQuery(paper_id="2509.12345")
+
+
+def test_a_paper_of_before_2007_is_stored_without_its_subject_class():
+    assert parse_query("math.GT/0309136").paper_id == "math/0309136"
+    assert parse_query("https://arxiv.org/abs/hep-th/9901001v3").paper_id == "hep-th/9901001"
+
+
+@pytest.mark.parametrize("text", ["2.75", "and/or", "12345.678901", "https://example.org/a"])
+def test_other_words_are_no_id(text):
+    assert parse_query(text).paper_id == ""
 
 
 def test_near_misses_are_searched_apart(store):

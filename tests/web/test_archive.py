@@ -205,6 +205,27 @@ def test_search_finds_and_its_links_lead_to_the_paper(web: Browser):
     assert "Hidden thing" in web.get(f"/archive/{segment}/search?q=hidden").words
 
 
+def test_an_empty_search_says_what_to_do(web: Browser):
+    def advice(path: str) -> tuple[str, set[str]]:
+        page = web.get(path).soup.find("main").find("ul")
+        return page.get_text(" ", strip=True), {link["href"] for link in page.find_all("a")}
+
+    words, links = advice("/archive/models/search?q=dwarf")
+    assert "Use fewer words" in words
+    assert links == {"/search?q=dwarf"}, "another topic may have it"
+    words, _ = advice("/search?q=dwarf+to:2024")
+    assert "Search other dates" in words
+    words, links = advice("/search?q=https://arxiv.org/abs/2509.99999v2")
+    assert links == {"/papers?paper=2509.99999"}
+    assert "fewer words" not in words
+
+
+def test_the_front_page_names_the_feed_of_each_topic(web: Browser):
+    feeds = web.get("/").soup.find_all("link", rel="alternate", type="application/atom+xml")
+    assert {one["href"] for one in feeds} == {"/archive/models/feed.xml", "/archive/stars/feed.xml"}
+    assert all(web.get(one["href"]).status == 200 for one in feeds)
+
+
 def test_search_has_pages(store):
     many = [paper(f"{n:04}", f"Star number {n}") for n in range(46)]
     issue(store, STARS, TUESDAY, many)
