@@ -88,6 +88,7 @@ def test_a_rubric_with_readers_is_not_deleted(
     for refused in (operator.get(DELETE), press(operator, page)):
         assert refused.status == 409
         assert "has 1 reader, who would get no digest" in refused.words
+    assert "Show its readers" in operator.get(DELETE).words
     assert "/operator/readers?rubric=stars" in operator.get(DELETE).links()
     assert (read(folder), recorded(store)) == (TEXT, [])
     with store.begin() as tx:

@@ -194,7 +194,14 @@ def out_of_date(site: Site, session: OperatorSession, back: str, last: str) -> R
     return refusal(site, session, back, f"{text} {last}".strip())
 
 
-def refusal(site: Site, session: OperatorSession, back: str, reason: str) -> Response:
+def refusal(
+    site: Site,
+    session: OperatorSession,
+    back: str,
+    reason: str,
+    link: str = "Show the present state",
+) -> Response:
+    """A page that says why nothing was changed, with a link to the page `back`."""
     return operator_page(
         site,
         session,
@@ -204,6 +211,7 @@ def refusal(site: Site, session: OperatorSession, back: str, reason: str) -> Res
         title="Nothing was changed",
         reason=f"{reason[:1].upper()}{reason[1:].rstrip('.')}.",
         back=back,
+        link=link,
     )
 
 

@@ -48,7 +48,8 @@ FORM_ID = re.compile(r"[0-9a-f]{32}")
 PATH = re.compile(r"/operator[\w/-]*", re.ASCII)
 KEPT = "kept:"
 """Begins the names of the fields of another form, which the login form keeps."""
-HIDDEN_FIELDS = ("token", "form", "stamp")
+HIDDEN_FIELDS = ("token", "form", "stamp", "as", "of", "id", "back")
+"""Fields that no operator types."""
 SHORT = 80
 """Characters of a value that is shown in its line; a longer one is opened."""
 OLD_FORM = "This form was opened in an earlier login"
@@ -256,7 +257,8 @@ def _send_again(
     The button is needed: another site could have sent the form.
     """
     token = ("token", csrf_token(site, current))
-    shown = [(name, value) for name, value in _pairs(form) if value and name not in HIDDEN_FIELDS]
+    typed = [(name, value) for name, value in _pairs(form) if value and name not in HIDDEN_FIELDS]
+    shown = [(name.replace("_", " "), value) for name, value in typed]
     return site.page(
         "operator_send_again.html",
         status=status,

@@ -17,7 +17,7 @@ from newsletter.store.operator.actions import ActionKind
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
-from newsletter.web.operator.actions import Change, operator_page, perform, stamp
+from newsletter.web.operator.actions import Change, operator_page, perform, refusal, stamp
 from newsletter.web.operator.reader_forms import MAX_TEXT, send_invitation
 from newsletter.web.operator.readers import known_rubrics, rubric_choices
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 PREFERENCES = ("name", "timezone", "send_at", "days", "format", "max_papers")
 FIELDS = ("email", *PREFERENCES, "consent")
 SUPPRESSED = "They unsubscribed, bounced or complained before. Restore them on their page."
+NOTHING_NEW = "They are a reader with these values already."
 NEW_READER: Mapping[str, Any] = {}
 """The state of an address that is nobody's yet."""
 
@@ -124,8 +125,7 @@ def _change(
         if done.counts[SubscriberChange.SUPPRESSED] == len(rows):
             raise OperatorError(SUPPRESSED)
         if state(tx) == before:
-            message = "they are a reader with these values already"
-            raise OperatorError(message)
+            raise OperatorError(NOTHING_NEW)
 
     return Change(
         ActionKind.ADD_READER,
@@ -152,6 +152,8 @@ def _ask(
         trial = tx.begin_nested()
         done = subscriber_import.save_all(tx, rows, fields["consent"], site.app.clock())
         trial.rollback()
+    if not (lines := _lines(done)):
+        return refusal(site, session, f"/readers/{known.subscriber_id}", NOTHING_NEW)
     return operator_page(
         site,
         session,
@@ -159,7 +161,7 @@ def _ask(
         here="/readers",
         title="This address is a reader already",
         subject=known.email,
-        lines=_lines(done) or ["nothing would change"],
+        lines=lines,
         note="Nothing was changed yet.",
         button="Change this reader",
         action="/readers/new",

@@ -56,7 +56,8 @@ def show(site: Site, request: Request) -> Response:
             rubric_changes.refuse_readers(tx, slug)
             issues = len(digests.dates(tx, slug))
     except OperatorError as refused:
-        return refusal(site, session, f"/readers?rubric={slug}", str(refused))
+        readers = f"/readers?rubric={slug}"
+        return refusal(site, session, readers, str(refused), "Show its readers")
     kept = f"the archive keeps its issues ({issues:,}), and links of old mails work"
     return operator_page(
         site,
