@@ -233,16 +233,25 @@ TRANSIENT = {
         InvalidResponseError,
     ),
     "entry without title": (fake_arxiv.without("title"), InvalidResponseError),
-    "entry without abstract": (fake_arxiv.without("summary"), InvalidResponseError),
     "entry without published": (fake_arxiv.without("published"), InvalidResponseError),
     "entry without updated": (fake_arxiv.without("updated"), InvalidResponseError),
-    "entry without author": (fake_arxiv.without("author"), InvalidResponseError),
     "entry without category": (fake_arxiv.without("category"), InvalidResponseError),
     "entry with half a date": (
         fake_arxiv.replaced("<published>2025-09-1", "<published>2025-"),
         InvalidResponseError,
     ),
 }
+
+
+@pytest.mark.parametrize("element", ["summary", "author"])
+def test_a_paper_without_abstract_or_authors_does_not_stop_the_others(element):
+    with FakeArxiv(some(3)) as fake:
+        fake.always = fake_arxiv.without(element)
+        papers = ask(source(fake))
+    assert len(papers) == 3
+    odd = [paper for paper in papers if not (paper.abstract and paper.authors)]
+    assert len(odd) == 1
+    assert odd[0].title
 
 
 @pytest.mark.parametrize("name", TRANSIENT)

@@ -17,7 +17,8 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"
 OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
 ENTRY_ID = re.compile(rf"https?://(?:export\.)?arxiv\.org/abs/({BARE_ID})(?:v([1-9]\d*))?")
-TEXTS = ("title", "summary", "published", "updated", f"author/{ATOM}name")
+TEXTS = ("title", "published", "updated")
+"""Without an abstract or authors a paper is odd, but it is one: it must not stop the others."""
 
 
 def total_results(body: bytes, start: int) -> int:
@@ -86,8 +87,7 @@ def _require_fields(entry: Any) -> None:  # noqa: ANN401 - lxml has no types
         missing.append("category")
     missing += [name for name in ("published", "updated") if not _is_moment(entry, name)]
     if missing:
-        lacking = missing[0].rpartition("}")[2]
-        message = f"arXiv sent an entry ({paper}) without {lacking}"
+        message = f"arXiv sent an entry ({paper}) without {missing[0]}"
         raise InvalidResponseError(message)
 
 
