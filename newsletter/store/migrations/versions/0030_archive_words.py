@@ -18,16 +18,21 @@ WEIGHTS = (("title", "A"), ("authors", "B"), ("comment", "C"), ("abstract", "D")
 def upgrade() -> None:
     if op.get_bind().dialect.name != "postgresql":
         return
-    accented, plain = _accents()
     words = " || ".join(
-        f"setweight(to_tsvector('english', translate({name}, '{accented}', '{plain}')), '{weight}')"
-        for name, weight in WEIGHTS
+        f"setweight(to_tsvector('english', {_plain(name)}), '{weight}')" for name, weight in WEIGHTS
     )
     op.execute("DROP INDEX IF EXISTS ix_archive_words")
     op.execute(
         f"ALTER TABLE archive_text ADD COLUMN words tsvector GENERATED ALWAYS AS ({words}) STORED"
     )
     op.execute("CREATE INDEX ix_archive_words ON archive_text USING gin (words)")
+
+
+def _plain(name: str) -> str:
+    """The column without accents. `translate` takes five times as long as to find the words."""
+    accented, bare = _accents()
+    ascii_alone = f"octet_length({name}) = char_length({name})"
+    return f"CASE WHEN {ascii_alone} THEN {name} ELSE translate({name}, '{accented}', '{bare}') END"
 
 
 def _accents() -> tuple[str, str]:
