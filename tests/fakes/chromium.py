@@ -108,6 +108,13 @@ class Tab:
     def reload(self) -> None:
         self._loaded(lambda: self._call("Page.reload"))
 
+    def back(self) -> None:
+        """The browser's own Back; it may show the page as it was left, without loading it."""
+        self.run("history.back()")
+
+    def print_preview(self) -> None:
+        self._call("Emulation.setEmulatedMedia", media="print")
+
     def press(self, selector: str) -> None:
         """Click, as a reader would, on what leads to another page."""
         found = f"document.querySelector({json.dumps(selector)})"

@@ -152,6 +152,30 @@ def test_a_search_result_opens_the_paper(site: ServedSite):
     assert tab.run("document.querySelector(':target h3').innerText") == "1. Cold dwarfs"
 
 
+def test_back_leads_to_the_same_place_of_the_same_search(site: ServedSite):
+    tab = site.tab
+    issue(site.store, STARS, WEDNESDAY, [paper(f"9{n:03}", f"Star number {n}") for n in range(20)])
+    tab.look(375)
+    site.open("/search?q=star")
+    tab.run("window.scrollTo(0, 900)")
+    before = tab.run("scrollY")
+    assert before > 500
+    tab.press(".hits li:nth-child(9) a")
+    tab.back()
+    assert wait_until(lambda: tab.address == "/search?q=star" and tab.run("scrollY") == before)
+    assert tab.run("document.querySelector('#q').value") == "star"
+
+
+def test_a_printed_issue_has_papers_and_no_forms(site: ServedSite):
+    tab = site.tab
+    tab.look(1280)
+    site.open(f"/archive/stars/{THURSDAY}/")
+    tab.print_preview()
+    shown = "[...document.querySelectorAll(%s)].filter(e => e.checkVisibility()).length"
+    assert tab.run(shown % "'form, .top, .around, .downloads'") == 0
+    assert tab.run(shown % "'article h3'") == 1
+
+
 def every_page(site: ServedSite) -> list[str]:
     person = reader(site.store, email="grace@example.org")
     issue(site.store, STARS, WEDNESDAY, [paper("2509.00001"), paper("2509.00002", LONG_WORD)])
