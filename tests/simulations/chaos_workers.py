@@ -48,8 +48,8 @@ from tests.fakes.postgres_server import PostgresServer, postgres_server
 from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid, Fault
 from tests.fakes.tcp_proxy import TcpProxy
-from tests.simulations.worker_accounts import PAPERS, Cut, faults, figures
-from tests.simulations.workers import BUSY, Order, WorkerForkServer, all_digests, settle
+from tests.simulations.worker_accounts import PAPERS, Cut, faults, figures, silences
+from tests.simulations.workers import BUSY, SILENCES, Order, WorkerForkServer, all_digests, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -347,7 +347,10 @@ def chaos(
         finally:
             standstill.over.set()
             watch.join()
-        found = siege.figures() | figures(siege.store, siege.struck, siege.cuts, mail, model)
+        silent = silences(Path(folder, SILENCES))
+        struck = siege.struck | {one.owner for one in silent}
+        found = siege.figures() | figures(siege.store, struck, siege.cuts + silent, mail, model)
+        found["silences"] = len(silent)
         found["longest standstill, s"] = round(standstill.longest, 1)
         found["it began after, s"] = round(standstill.began_at)
         found["incidents left out"] = len(incidents)

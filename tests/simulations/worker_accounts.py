@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
@@ -17,7 +19,7 @@ from tests.simulations.workers import all_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
+    from pathlib import Path
 
     from newsletter.store import Store
     from tests.fakes.anthropic import FakeAnthropic
@@ -29,7 +31,7 @@ STANDSTILL = 120
 
 @dataclass
 class Cut:
-    """A worker was cut off from the database from `at` to `healed`."""
+    """A worker was cut off from the database, or silent, from `at` to `healed`."""
 
     owner: str
     at: datetime
@@ -47,6 +49,15 @@ class Cut:
             and one.owner.startswith(self.owner)
             and (one.ended_at is None or one.ended_at >= self.at)
         )
+
+
+def silences(file: Path) -> list[Cut]:
+    """When workers were silent for so long that others may have taken them for dead."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [
+        Cut(owner, datetime.fromisoformat(begun), datetime.fromisoformat(ended))
+        for owner, begun, ended in map(json.loads, lines)
+    ]
 
 
 def figures(
@@ -117,7 +128,7 @@ def figures(
 
 
 def of_any(owner: str, struck: Collection[str]) -> bool:
-    """Whether the owner of a row was killed, or cut off from the database."""
+    """Whether the owner of a row was killed, cut off from the database, or silent for long."""
     return any(owner.startswith(one) for one in struck)
 
 

@@ -6,6 +6,7 @@ then nothing but its heartbeat and its leases says whether it lives.
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 from sqlalchemy import column, select, table
 
-from newsletter import bootstrap
+from newsletter import bootstrap, process
 from newsletter.context import no_progress
 from newsletter.delivery.sender import SendLimits
 from newsletter.domain.tasks import TaskResult
@@ -65,6 +66,7 @@ WORKFLOWS = table(
     schema="dbos",
 )
 """DBOS's own table of tasks."""
+SILENCES = "silences.jsonl"
 BUSY = 3
 """Exit status of a worker whose name is still another's, or whose database is away as it begins."""
 RUBRIC = """---
@@ -79,6 +81,30 @@ Reader {n} asks.
 1. Compression
    - Relevant: quantization and pruning.
 """
+
+
+@dataclass
+class HeartbeatClock:
+    """The clock of a worker's heartbeats.
+
+    Notes when they were so far apart, on a busy machine or without a database, that others may have
+    taken the worker for dead: a line in `file` with the owner id and both times.
+    """
+
+    file: Path
+    silent_after: timedelta
+    last: datetime | None = None
+
+    def __call__(self) -> datetime:
+        now = bootstrap.now()
+        if threading.current_thread().name == "reaper":
+            # From one heartbeat that others see to the next one the clock is asked three times.
+            if self.last and now - self.last > self.silent_after / 3:
+                line = json.dumps([process.process_id(), str(self.last), str(now)])
+                with self.file.open("a", encoding="utf-8") as file:
+                    file.write(f"{line}\n")
+            self.last = now
+        return now
 
 
 class Press:
@@ -138,9 +164,8 @@ class Order:
         )
         app = bootstrap.build_app(settings)
         rhythm = RHYTHM if self.quick else HeartbeatConfig()
-        engine = (
-            LocalEngine() if self.role == "local" else DbosEngine(app.store, bootstrap.now, rhythm)
-        )
+        clock = HeartbeatClock(Path(self.folder, SILENCES), rhythm.silent_after)
+        engine = LocalEngine() if self.role == "local" else DbosEngine(app.store, clock, rhythm)
         return replace(app, source=Press(self.papers), engine=engine)
 
 
