@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# A slow network may fail for a moment.
+PATIENT := --retries 10 --timeout 60
+PIP := $(BIN)/python -m pip --disable-pip-version-check $(PATIENT)
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
@@ -65,8 +67,15 @@ pytest: $(VENV)/dev.stamp
 HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
   && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
 
-tests/render/gallery/email/node_modules: tests/render/gallery/email/package-lock.json
-	npm ci --prefix tests/render/gallery/email --ignore-scripts --no-audit --no-fund --silent
+# npm writes this file last: without it the modules are incomplete and are installed again.
+NODE_MODULES := tests/render/gallery/email/node_modules/.package-lock.json
+
+$(NODE_MODULES): tests/render/gallery/email/package-lock.json
+	for try in 1 2 3; do \
+	  npm ci --prefix tests/render/gallery/email --ignore-scripts --no-audit --no-fund --silent \
+	    --fetch-retries 5 --fetch-timeout 120000 && break; \
+	  [ $$try -lt 3 ] || exit 1; echo "npm ci failed; it is tried again"; sleep 5; \
+	done
 	@touch $@
 
 test-simulations: $(VENV)/dev.stamp ## Simulations: kill sweeps, a simulated week and year, memory (takes minutes)
@@ -75,7 +84,7 @@ test-simulations: $(VENV)/dev.stamp ## Simulations: kill sweeps, a simulated wee
 check-wheel: $(VENV)/dev.stamp ## Install the wheel in an empty environment and run the demo from it
 	rm -rf build/wheel build/lib && $(PIP) wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/python -m pip install -q --disable-pip-version-check build/wheel/*.whl
+	build/wheel/venv/bin/python -m pip install -q --disable-pip-version-check $(PATIENT) build/wheel/*.whl
 	cd build/wheel && env -i HOME="$$PWD" PATH=/usr/bin:/bin venv/bin/newsletter demo --out demo-out
 
 test-large: $(VENV)/dev.stamp ## All tests, with thousands of items where `make test` uses hundreds
@@ -85,7 +94,7 @@ check-email: $(VENV)/dev.stamp ## Check every email with axe, html-validate, can
 	@if ! { $(HAS_BROWSER); }; then \
 	  echo "check-email is skipped: it needs node 20.19 or later, npm and chromium"; \
 	else \
-	  $(MAKE) -s tests/render/gallery/email/node_modules && rm -rf build/mails && \
+	  $(MAKE) -s $(NODE_MODULES) && rm -rf build/mails && \
 	  $(BIN)/python -m tests.render.gallery.mails build/mails && node tests/render/gallery/email/check.mjs build/mails; \
 	fi
 
@@ -95,7 +104,7 @@ check-mail-servers: $(VENV)/dev.stamp ## Run a day with real Postfix, Exim and D
 gallery: $(VENV)/dev.stamp ## Build an overview of every email and page in every state, with screenshots
 	@$(BIN)/python -m tests.render.gallery.mails build/gallery
 	@if $(HAS_BROWSER); then \
-	  $(MAKE) -s tests/render/gallery/email/node_modules && node tests/render/gallery/email/shots.mjs build/gallery && \
+	  $(MAKE) -s $(NODE_MODULES) && node tests/render/gallery/email/shots.mjs build/gallery && \
 	  $(BIN)/python -m tests.render.gallery.pages build/gallery/pages; \
 	else echo "without pictures: they need node 20.19 or later, npm and chromium"; fi
 
@@ -196,7 +205,7 @@ kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day and accou
 # Cosmic Ray has its own environment: its packages are not in the lock files.
 build/mutants/venv/bin/cosmic-ray: $(VENV)/dev.stamp
 	$(PYTHON) -m venv --clear build/mutants/venv
-	build/mutants/venv/bin/python -m pip install -q --disable-pip-version-check cosmic-ray==8.7.0
+	build/mutants/venv/bin/python -m pip install -q --disable-pip-version-check $(PATIENT) cosmic-ray==8.7.0
 
 FAULTS ?= 15
 SEED ?= 1

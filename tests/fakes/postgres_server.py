@@ -63,6 +63,7 @@ def postgres_server(folder: Path) -> Iterator[PostgresServer]:
         "newsletter",
         "-E",
         "UTF8",
+        "--locale=C",
         "--no-sync",
     )
     port = free_port()
