@@ -21,7 +21,6 @@ from newsletter.domain.subscriber_csv import (
     SubscriberFile,
     SubscriberRow,
     read_subscribers,
-    write_subscribers,
 )
 from newsletter.errors import OperatorError, file_error
 from newsletter.operations import readers
@@ -187,13 +186,11 @@ def _say_changes(done: ImportResult, options: ImportOptions, *, listed: bool) ->
 
 
 def show_export(out: str) -> int:
-    """Export those who get mail: importing others elsewhere would subscribe them again."""
     with bootstrap.open_store(read_settings()).read() as tx:
         known = subscriptions.count(tx)
         by_rubric = subscriptions.count_by_rubric(tx)
         served = sum(by_rubric.values())
-        found = subscriptions.mailable(tx)
-        text = write_subscribers(one for one in found if not is_reader_rubric(one.rubric))
+        text = readers.export(tx)
     if own := sum(number for slug, number in by_rubric.items() if is_reader_rubric(slug)):
         note(
             f"not in it: {plural(own, 'subscription')} to rubrics that readers wrote themselves; "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain.mail import SubscriberState
-from newsletter.domain.subscriber_csv import SubscriberFile, read_row
+from newsletter.domain.reader_rubrics import is_reader_rubric
+from newsletter.domain.subscriber_csv import SubscriberFile, read_row, write_subscribers
 from newsletter.domain.subscriber_import import Merged, merge_values
 from newsletter.errors import OperatorError
 from newsletter.settings import SettingsError
@@ -46,6 +47,15 @@ def read_rows(
         tuple(row for one in read for row in one.rows),
         tuple(dict.fromkeys(fault for one in read for fault in one.faults)),
     )
+
+
+def export(tx: Connection) -> str:
+    """Those who get mail of rubric files, as a subscribers file.
+
+    Importing others elsewhere would subscribe them again.
+    """
+    found = subscriptions.mailable(tx)
+    return write_subscribers(one for one in found if not is_reader_rubric(one.rubric))
 
 
 def edit(

@@ -146,6 +146,7 @@ OPERATOR_FORMS = {
     "/operator/deliveries": review.resolve_mail,
     "/operator/readers": readers.search,
     "/operator/readers/new": reader_add.add,
+    "/operator/readers/export": readers.export,
     "/operator/readers/{id}/edit": reader_forms.edit,
     "/operator/readers/{id}/pause": reader_forms.pause,
     "/operator/readers/{id}/resume": reader_forms.resume,

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import insert, update
 
 from newsletter.domain.mail import WEEKLY, DeliveryState, EventKind, Format, SubscriberState
-from newsletter.domain.subscriber_csv import SubscriberRow
+from newsletter.domain.subscriber_csv import SubscriberRow, read_subscribers
 from newsletter.domain.votes import Vote
 from newsletter.mailers import SendError, SendFailure
+from newsletter.operations import readers as operations
 from newsletter.store import (
     Store,
     digests,
@@ -119,6 +120,22 @@ def test_the_list_has_pages_and_no_url_has_an_address(store: Store, ada: Person)
     assert not [
         a for tag in page.soup.find_all(["a", "form"]) for a in tag.attrs.values() if "@" in a
     ]
+
+
+def test_the_export_is_that_of_the_command(store: Store, ada: Person):
+    reader(store, name="Ada, née L.")
+    gone = reader(store, email="gone@example.org")
+    with store.begin() as tx:
+        subscriptions.leave(tx, gone.id, "reply", NOW)
+    file = ada.fill(ada.get(READERS), f"{READERS}/export")
+    assert file.headers["content-type"] == "text/csv; charset=utf-8"
+    assert 'filename="subscribers.csv"' in file.headers["content-disposition"]
+    assert file.headers["cache-control"] == "no-store"
+    with store.read() as tx:
+        assert file.text == operations.export(tx)
+    [row] = read_subscribers(file.text, {"stars"}).rows
+    assert (row.email, row.name) == ("ada@example.org", "Ada, née L.")
+    assert ada.get(f"{READERS}/export").status == 404
 
 
 def test_a_stranger_sees_no_reader(store: Store, ada: Person):

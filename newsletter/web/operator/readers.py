@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
+
 from newsletter.domain.formatting import plural
 from newsletter.domain.mail import SubscriberState
+from newsletter.operations import readers as operations
 from newsletter.rubrics.folder import faults_of, of_operator
 from newsletter.store.operator import readers
 from newsletter.store.operator.readers import ReaderFilter
+from newsletter.web.context import NO_STORE
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
 from newsletter.web.operator.actions import operator_page, page_number
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from newsletter.web.context import Site
     from newsletter.web.operator.auth import OperatorSession, SentForm
@@ -39,6 +42,17 @@ def search(site: Site, _request: Request, sent: SentForm) -> Response:
     form = sent.fields
     wanted = _filter(*(first(form, name) for name in ("text", "rubric", "state")))
     return _list(site, sent.session, wanted, page_number(first(form, "page")))
+
+
+def export(site: Site, _request: Request, _sent: SentForm) -> Response:
+    """The file of `newsletter subscribers export`."""
+    with site.app.store.read() as tx:
+        text = operations.export(tx)
+    headers = {
+        "Content-Disposition": 'attachment; filename="subscribers.csv"',
+        "Cache-Control": NO_STORE,
+    }
+    return Response(text, media_type="text/csv", headers=headers)
 
 
 def _filter(text: str, rubric: str, state: str) -> ReaderFilter:
