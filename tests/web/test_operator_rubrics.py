@@ -152,6 +152,12 @@ def test_the_list_has_readers_costs_and_the_faults_of_a_broken_file(
     assert operator.get(f"{LIST}/nothing").status == 404
 
 
+def test_the_menu_marks_rubrics_on_their_pages_too(operator: Operator):
+    for path in (LIST, STARS_PAGE, f"{STARS_PAGE}/edit"):
+        marked = operator.get(path).soup.select("nav [aria-current]")
+        assert [one.get_text() for one in marked] == ["Rubrics"], path
+
+
 def test_versions_have_their_dates_costs_and_changes(operator: Operator, store: Store):
     lower = replace(STARS_FILE, relevance=5)
     for day, rubric in ((TUESDAY, STARS_FILE), (WEDNESDAY, STARS_FILE), (THURSDAY, lower)):

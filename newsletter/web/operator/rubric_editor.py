@@ -272,7 +272,7 @@ def _page(site: Site, session: OperatorSession, entered: Entered, answer: Editor
         site,
         session,
         "operator_rubric_edit.html",
-        here=None,
+        here="/rubrics",
         status=answer.status,
         title=title,
         entered=entered,

@@ -106,7 +106,7 @@ def show(site: Site, request: Request) -> Response:
         site,
         session,
         "operator_rubric.html",
-        here=None,
+        here=HERE,
         title=site.title_of(slug),
         slug=slug,
         rubric=rubric,
