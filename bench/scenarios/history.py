@@ -21,6 +21,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,23 +31,30 @@ from bench.harness.year import Year, fill, rubric
 from bench.scenarios.daily_run import ROOT, database, write_rubrics
 from newsletter.domain.links import Purpose
 from newsletter.domain.mail import Subscription
-from newsletter.store import Store, subscriptions, votes
+from newsletter.rubrics.file import parse
+from newsletter.store import Store, reader_rubrics, subscriptions, votes
 from newsletter.store.search import prepare
-from newsletter.store.tables import digest_paper
+from newsletter.store.tables import digest_paper, subscriber
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from tests.fakes.browser import served
 from tests.fakes.pages import LINKS, Clock, application
 from tests.fakes.query_plans import StatementLog, full_scans
+from tests.fakes.reader_rubrics import save_rubric
+from tests.fakes.reader_rubrics import text as rubric_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from newsletter.domain.model import Rubric
     from tests.fakes.browser import Browser
 
 TIMES = 3
 HEADER = "X-Operator"
 READER, VOTES = "5" * 32, 30
+MINE = "My own subject"
+OWN_RUBRICS = 100
+"""Rubrics that readers wrote, one of them READER's."""
 MAILED = text("""
 INSERT INTO delivery (id, digest_id, subscriber_id, subscription_id, email, state, attempt,
     failures, reason, fate, mailer, created_at, changed_at)
@@ -128,18 +136,43 @@ def addresses(day: str, paper: str) -> Iterator[str]:
     yield from ("/metrics", "/readyz")
 
 
+def pages_of_reader_rubrics(own: Rubric) -> Iterator[str]:
+    """Those of READER's rubric but its preview, which ranks five days of papers."""
+    rubrics = LINKS.reader_rubric_url(READER, "").removeprefix("http://127.0.0.1")
+    yield from (f"{rubrics}{name}" for name in ("new", "start", "rate"))
+    yield from (f"{rubrics}{own.slug}", f"{rubrics}{own.slug}/delete")
+    yield f"/archive/{LINKS.segment(own)}/"
+
+
 def pages(store: Store, year: Year, now: datetime, only: str) -> None:
     rubrics = {slug: rubric(slug) for slug in year.slugs()}
-    clock = Clock(now)
-    known = application(store, clock=clock, operator_header=HEADER)
-    app = create_app(Site(replace(known, rubrics=rubrics)))
+    paper, own = _vote(store, now), _own_rubrics(store)
+    settings = {"operator_header": HEADER, "reader_rubrics": 3}
+    known = application(store, clock=Clock(now), **settings)
+    app = create_app(Site(replace(known, rubrics={**rubrics, **own})))
+    mine = next(one for one in own.values() if one.title == MINE)
     print("\n| page | ms of processor | kB | status | whole scans |\n|---|---:|---:|---:|---|")
     day = year.announced(now)[0]
-    paper = _vote(store, now)
     with served(app) as web:
-        for address in addresses(f"{day}", paper):
+        for address in (*addresses(f"{day}", paper), *pages_of_reader_rubrics(mine)):
             if only in address:
                 print(_page(store, web, address))
+
+
+def _own_rubrics(store: Store) -> dict[str, Rubric]:
+    """Save rubrics of readers, unless they are there; all that are active."""
+    catalog = partial(reader_rubrics.changed_texts, store, None, ())
+    if not (catalog() or (0, {}))[1]:
+        with store.read() as tx:
+            others = select(subscriber.c.id).where(
+                subscriber.c.id != READER, subscriber.c.email != ""
+            )
+            readers = tx.scalars(others.limit(OWN_RUBRICS - 1)).all()
+        for number, reader_id in enumerate(readers):
+            save_rubric(store, reader_id, rubric_text(f"Their subject {number}"))
+        save_rubric(store, READER, rubric_text(MINE))
+    texts = (catalog() or (0, {}))[1]
+    return {slug: parse(markdown, slug, slug) for (slug, _), markdown in texts.items()}
 
 
 def _vote(store: Store, now: datetime) -> str:

@@ -133,12 +133,12 @@ FORMS = {
     "/rubrics/{token}/{slug}/preview": rubric_preview.read_more,
     "/rubrics/{token}/{slug}/delete": reader_rubrics.delete,
     "/rubrics/{token}/{slug}/confirm/{mark}": confirm_rubric.confirm,
+    "/operator/login": auth.log_in,
 }
 UPLOADS = {"/rubrics/{token}/start": rubric_starts.start}
 LARGE_FORMS = {
     "/rubrics/{token}/new": reader_rubrics.write_new,
     "/rubrics/{token}/{slug}": reader_rubrics.write,
-    "/operator/login": auth.log_in,
 }
 OPERATOR_FORMS = {
     "/operator/logout": auth.log_out,

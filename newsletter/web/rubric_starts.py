@@ -58,6 +58,7 @@ DAYS_RATED = 5
 """Announcements of about a week."""
 MAX_CANDIDATES = 600
 """Papers that the twelve are chosen from."""
+MAX_CHOICES_KEPT = 100
 MAX_NEWEST = 1_000
 """Stored papers that liked ones are told from."""
 CENT = 10_000_000
@@ -447,15 +448,24 @@ def _read_now(site: Site, writer: Writer) -> tuple[str, ...]:
 
 def _twelve(site: Site, categories: Sequence[str]) -> list[Paper]:
     """Papers of the last days that differ from one another as much as the days' papers do."""
-    found: dict[str, Paper] = {}
+    known = site.papers_to_rate
     with site.app.store.read() as tx:
-        for day in papers.dates(tx, categories, DAYS_RATED):
+        days = papers.dates(tx, categories, DAYS_RATED)
+        if chosen := known.get((tuple(categories), tuple(days))):
+            by_id = {paper.id: paper for paper in papers.by_ids(tx, chosen)}
+            return [by_id[paper_id] for paper_id in chosen if paper_id in by_id]
+        found: dict[str, Paper] = {}
+        for day in days:
             found |= {one.paper.id: one.paper for one in papers.listed(tx, categories, day)}
     candidates = [found[key] for key in sorted(found)]
     step = max(1, -(-len(candidates) // MAX_CANDIDATES))
     candidates = candidates[::step]
     texts = [f"{paper.title}. {paper.abstract}" for paper in candidates]
-    return [candidates[place] for place in representatives(texts, RATED)]
+    twelve = [candidates[place] for place in representatives(texts, RATED)]
+    if len(known) >= MAX_CHOICES_KEPT:
+        known.clear()
+    known[tuple(categories), tuple(days)] = [paper.id for paper in twelve]
+    return twelve
 
 
 def _text(upload: Upload, name: str) -> str:

@@ -24,6 +24,7 @@ from newsletter.store.tables import reader_rubric
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from newsletter.web.forms import MAX_UPLOAD
+from newsletter.web.rubric_starts import RATED
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv
 from tests.fakes.browser import served
@@ -149,6 +150,24 @@ def test_twelve_papers_are_rated(store: Store, person: Subscription, web: Browse
     assert [one.get_text() for one in nothing.soup.select("legend")] == titles
     other = web.get(f"{path_of(person, 'rate')}?categories=cs.CV")
     assert "No papers of cs.CV are stored here" in other.words
+
+
+def test_the_twelve_are_chosen_once_and_anew_after_the_next_announcement(
+    store: Store, person: Subscription
+) -> None:
+    """To choose them takes 0.2 s of processor, and anybody with a token may reload the page."""
+    site = site_of(store)
+    with served(create_app(site)) as web:
+        first = web.get(path_of(person, "rate"))
+        [(key, chosen)] = site.papers_to_rate.items()
+        assert len(chosen) == RATED
+        assert web.get(path_of(person, "rate")).text == first.text
+        assert list(site.papers_to_rate) == [key]
+        list_day(
+            store, THURSDAY + timedelta(days=1), [paper("2509.70001", "A paper of the next day")]
+        )
+        web.get(path_of(person, "rate"))
+        assert len(site.papers_to_rate) == 2
 
 
 def test_claude_drafts_once_for_a_price_that_was_shown(
