@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from newsletter.context import App
@@ -18,6 +19,12 @@ SITE = SiteInfo("arXiv digest", "Example Lab, 1 Street", "https://digest.example
 RENDERER = Renderer(SITE)
 
 
+@functools.cache
+def default_settings() -> Settings:
+    """Read once: it takes a millisecond, and they cannot change."""
+    return Settings(_env_file=None)
+
+
 def app_of(store: Store, **given: Any) -> App:
     """An App on `store`. It has no source and no scorer: a test that asks either one fails."""
     parts: dict[str, Any] = {
@@ -28,7 +35,7 @@ def app_of(store: Store, **given: Any) -> App:
         "links": LINKS,
         "sender": SENDER,
         "rubrics": {},
-        "settings": Settings(_env_file=None),
+        "settings": default_settings(),
         "clock": lambda: START,
         "engine": LocalEngine(),
     }

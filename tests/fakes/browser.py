@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -32,11 +33,11 @@ class Page:
     def text(self) -> str:
         return self.body.decode()
 
-    @property
+    @cached_property
     def soup(self) -> BeautifulSoup:
         return BeautifulSoup(self.body, "lxml")
 
-    @property
+    @cached_property
     def words(self) -> str:
         return " ".join(self.soup.get_text(" ").split())
 
@@ -45,8 +46,20 @@ class Page:
 
 
 class Browser:
-    def __init__(self, port: int) -> None:
+    """Asks over a new connection each time, or over one that is kept."""
+
+    def __init__(self, port: int, kept: http.client.HTTPConnection | None = None) -> None:
         self.port = port
+        self._kept = kept
+
+    @contextmanager
+    def connected(self) -> Iterator[Browser]:
+        """One that keeps its connection, for hundreds of requests.
+
+        Where the server closes it after an answer, the next request opens another.
+        """
+        with closing(_connection(self.port)) as kept:
+            yield Browser(self.port, kept)
 
     def get(self, address: str, **headers: str) -> Page:
         return self.ask("GET", address, b"", headers)
@@ -62,12 +75,17 @@ class Browser:
     def ask(self, method: str, address: str, body: bytes, headers: Mapping[str, str]) -> Page:
         parts = urlsplit(address)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=240)
+        connection = self._kept or _connection(self.port)
         connection.request(method, target, body or None, dict(headers))
         answer = connection.getresponse()
         found = Page(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        connection.close()
+        if not self._kept:
+            connection.close()
         return found
+
+
+def _connection(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=240)
 
 
 @contextmanager

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 from typing import TYPE_CHECKING
 
+from newsletter.domain.subscriber_csv import read_subscribers
+from newsletter.store import Store, subscriber_import
 from tests.fakes import command
 from tests.fakes.database import create_database
 
@@ -80,13 +83,23 @@ class Installation:
             assert self.newsletter("migrate").status == 0
 
     def subscribe(self, *rows: str, header: str = "email,rubric") -> None:
-        """Import subscribers; the import must succeed. Creates the database if there is none."""
-        if self._sqlite:
-            create_database(self._sqlite)
-        roster = self.folder / "roster.csv"
-        roster.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
-        done = self.newsletter("subscribers", "import", str(roster), "--consent", "asked in a test")
-        assert done.status == 0, done.err
+        """Import subscribers, without a fault. Creates the database if there is none.
+
+        Into SQLite without a process of its own: `subscribers import` has its own tests.
+        """
+        roster, consent = "\n".join([header, *rows, ""]), "asked in a test"
+        if not self._sqlite:
+            (self.folder / "roster.csv").write_text(roster, encoding="utf-8")
+            done = self.newsletter("subscribers", "import", "roster.csv", "--consent", consent)
+            assert done.status == 0, done.err
+            return
+        create_database(self._sqlite)
+        read = read_subscribers(roster, {path.stem for path in self.rubrics.glob("*.md")})
+        assert not read.faults, read.faults
+        store = Store(self._sqlite)
+        with store.begin() as tx:
+            subscriber_import.save_all(tx, read.rows, consent, datetime.now(UTC))
+        store.close()
 
     def mails(self) -> list[EmailMessage]:
         """The mails in the outbox, by file name."""

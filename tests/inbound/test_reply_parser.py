@@ -36,7 +36,7 @@ from tests.fakes.replies import (
 
 SENDER_OF_REPLY = "ann@example.com"
 CLEAR = [
-    pytest.param(message(text, html=html), id=f"{tongue.code} {name} {number}")
+    pytest.param(text, html, id=f"{tongue.code} {name} {number}")
     for tongue in TONGUES
     for number, said in enumerate(tongue.asks)
     for html, made in ((False, shapes), (True, html_shapes))
@@ -55,9 +55,9 @@ def test_15_the_corpus_is_big_enough():
     assert len(TONGUES) == 14
 
 
-@pytest.mark.parametrize("raw", CLEAR)
-def test_15_a_clear_wish_to_leave_is_understood(raw: bytes):
-    reply = understood(raw)
+@pytest.mark.parametrize(("text", "html"), CLEAR)
+def test_15_a_clear_wish_to_leave_is_understood(text: str, html: bool):  # noqa: FBT001
+    reply = understood(message(text, html=html))
     assert (reply.kind, reply.intent) == (ReplyKind.COMMAND, Intent.UNSUBSCRIBE), reply
 
 

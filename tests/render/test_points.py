@@ -13,9 +13,9 @@ import pytest
 from bs4 import BeautifulSoup, Comment
 
 from tests.render.gallery.issues import NAV, READER, SITE
-from tests.render.gallery.mails import rendered, states
+from tests.render.gallery.mails import names, render, states
 
-MAILS = rendered()
+NAMES = names()
 STATES = states()
 DIGESTS = tuple(STATES)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -27,7 +27,7 @@ SCORED = [name for name in DIGESTS if name not in {"ranked-locally", "marked"}]
 
 @functools.cache
 def parts(name):
-    subject, html, text = MAILS[name]
+    subject, html, text = render(name, STATES)
     return subject, html, text, BeautifulSoup(html, "lxml")
 
 
@@ -50,7 +50,7 @@ def nesting(css):
         yield depth, letter
 
 
-@pytest.mark.parametrize("name", MAILS)
+@pytest.mark.parametrize("name", NAMES)
 def test_point_1_4_5_8_10_size_and_transport(name):
     _, html, text, page = parts(name)
     assert len(html.encode()) <= 100_000
@@ -70,7 +70,7 @@ def test_point_1_4_5_8_10_size_and_transport(name):
     assert len(message.as_bytes()) < 300_000
 
 
-@pytest.mark.parametrize("name", MAILS)
+@pytest.mark.parametrize("name", NAMES)
 def test_point_6_both_parts_need_utf_8_and_have_no_invisible_characters(name):
     subject, html, text, _ = parts(name)
     assert any(ord(letter) > 0xFF for letter in html)
@@ -101,7 +101,7 @@ def test_point_2_18_every_paper_once_in_order_and_numbered(name):
     assert [text.count(f"{each.paper.abs_url}\n") for each in picks] == [1] * len(picks)
 
 
-@pytest.mark.parametrize("name", MAILS)
+@pytest.mark.parametrize("name", NAMES)
 def test_point_12_15_16_structure(name):
     _, _, _, page = parts(name)
     for element in (page.html, page.find(role="article")):
@@ -163,7 +163,7 @@ def test_point_19_cards_are_complete(name):
         assert re.search(r"Why it matched.*Relevance \d", words) is None  # scores stand above it
 
 
-@pytest.mark.parametrize("name", [name for name in MAILS if "hostile" not in name])
+@pytest.mark.parametrize("name", [name for name in NAMES if "hostile" not in name])
 def test_point_20_no_template_or_tex_syntax_is_left(name):
     _, html, text, page = parts(name)
     for part in (page.get_text(), text):
@@ -173,7 +173,7 @@ def test_point_20_no_template_or_tex_syntax_is_left(name):
     assert not re.search(r"\b1 (papers|late arrivals)\b|and 0 more", page.get_text() + text)
 
 
-@pytest.mark.parametrize("name", MAILS)
+@pytest.mark.parametrize("name", NAMES)
 def test_point_20_30_35_links_are_safe_and_descriptive(name):
     _, _, _, page = parts(name)
     vague = {"", "here", "click here", "more", "read more", "link", "this"}
@@ -212,7 +212,7 @@ def test_point_22_23_footer_and_web_link_near_the_top(name):
     ]
 
 
-@pytest.mark.parametrize("name", MAILS)
+@pytest.mark.parametrize("name", NAMES)
 def test_point_36_37_38_width_dark_palette_and_outlook(name):
     _, html, _, page = parts(name)
     assert "max-width:640px" in html
@@ -229,7 +229,7 @@ def test_point_36_37_38_width_dark_palette_and_outlook(name):
     assert re.search(r"<style>[^<]*font-family", outlook)
 
 
-@pytest.mark.parametrize("name", MAILS)
+@pytest.mark.parametrize("name", NAMES)
 def test_point_39_text_part(name):
     _, html, text, _ = parts(name)
     wide = [line for line in text.splitlines() if len(line) > 78 and "://" not in line]

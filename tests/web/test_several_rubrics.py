@@ -293,8 +293,9 @@ FORMS_TO_TRY: list[dict[str, str]] = [
 
 
 def answers(site: Site, address: str) -> list[Page]:
-    """What a GET and each form are answered there."""
-    return [site.web.get(address), *(site.web.post(address, form) for form in FORMS_TO_TRY)]
+    """What a GET and each form are answered there, over one connection."""
+    with site.web.connected() as web:
+        return [web.get(address), *(web.post(address, form) for form in FORMS_TO_TRY)]
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -309,24 +310,24 @@ def test_another_readers_token_shows_and_changes_nothing_of_this_one(site: Site,
     assert everything(site, ada) == before
 
 
+TOKENS_OF_NOBODY = [
+    "nonsense",
+    LINKS.token(Purpose.REPLY, "a" * 32),
+    LINKS.token(Purpose.PREFERENCES, "b" * 32),
+    LINKS.token(Purpose.UNSUBSCRIBE, TEST_READER),
+    "a" * 48,
+]
+
+
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize(
-    "token",
-    [
-        "nonsense",
-        LINKS.token(Purpose.REPLY, "a" * 32),
-        LINKS.token(Purpose.PREFERENCES, "b" * 32),
-        LINKS.token(Purpose.UNSUBSCRIBE, TEST_READER),
-        "a" * 48,
-    ],
-)
-def test_a_token_of_nobody_shows_and_changes_nothing(site: Site, route: str, token: str):
+def test_a_token_of_nobody_shows_and_changes_nothing(site: Site, route: str):
     ada = reader(site.store)
     before = everything(site, ada)
-    for page in answers(site, route.replace("{token}", token)):
-        assert page.status in {200, 400, 404, 405}
-        assert "ada@example.org" not in page.text
-    assert everything(site, ada) == before
+    for token in TOKENS_OF_NOBODY:
+        for page in answers(site, route.replace("{token}", token)):
+            assert page.status in {200, 400, 404, 405}, token
+            assert "ada@example.org" not in page.text, token
+        assert everything(site, ada) == before, token
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -169,24 +169,33 @@ def states() -> dict[str, State]:
     return found
 
 
-def rendered() -> dict[str, tuple[str, str, str]]:
-    """Subject, HTML and text of every state, by name."""
+def names() -> list[str]:
+    return [*states(), *(f"mail-{name}" for name in MAILS)]
+
+
+READERS: dict[str, RenderedReader] = {
+    "hostile": dataclasses.replace(READER, name=HOSTILE),
+    "long-names": dataclasses.replace(READER, name="Maximiliane " * 40),
+}
+
+
+def render(name: str, found: dict[str, State]) -> tuple[str, str, str]:
+    """Subject, HTML and text of the mail of that name; `found` is what `states` returned."""
     renderer = Renderer(SITE)
-    reader: dict[str, RenderedReader] = {
-        "hostile": dataclasses.replace(READER, name=HOSTILE),
-        "long-names": dataclasses.replace(READER, name="Maximiliane " * 40),
-    }
-    mails = {}
-    for name, (issue, fmt, most) in states().items():
-        copy = renderer.digest(issue, NAV, fmt, most)
-        mails[name] = (copy.subject, *copy.for_reader(reader.get(name, READER)))
-    return mails | {f"mail-{name}": renderer.mail(name, **values) for name, values in MAILS.items()}
+    if name not in found:
+        mail = name.removeprefix("mail-")
+        return renderer.mail(mail, **MAILS[mail])
+    issue, fmt, most = found[name]
+    copy = renderer.digest(issue, NAV, fmt, most)
+    return copy.subject, *copy.for_reader(READERS.get(name, READER))
 
 
 def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for name, (subject, html, text) in rendered().items():
+    found = states()
+    for name in names():
+        subject, html, text = render(name, found)
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
         pictures = "".join(
