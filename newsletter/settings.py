@@ -77,11 +77,17 @@ def _api_key(value: SecretStr) -> SecretStr:
 
 
 def _name_server(value: str) -> str:
+    """An IP address; after an IPv4 address a port may follow, as in `127.0.0.1:5353`."""
+    host, colon, port = value.partition(":") if value.count(":") == 1 else (value, "", "")
     try:
-        return str(ip_address(value)) if value else ""
+        ip_address(host or "::1")
+        is_valid = bool(host or not colon) and (not colon or 0 < int(port) < 2**16)
     except ValueError:
+        is_valid = False
+    if not is_valid:
         message = "not an IP address"
-        raise ValueError(message) from None
+        raise ValueError(message)
+    return value
 
 
 def _address(value: str) -> str:

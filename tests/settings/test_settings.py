@@ -103,6 +103,8 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
         ("SENDGRID_API_KEY", "SG.a\nb", "copy it again"),
         ("NEWSLETTER_DNS_SERVER", "24:00", "the IP address of a name server"),
         ("NEWSLETTER_DNS_SERVER", "300.1.1.1", "the IP address of a name server"),
+        ("NEWSLETTER_DNS_SERVER", "127.0.0.1:99999", "the IP address of a name server"),
+        ("NEWSLETTER_DNS_SERVER", ":53", "the IP address of a name server"),
     ],
 )
 def test_a_wrong_value_names_the_setting_and_the_fix(monkeypatch, name, value, says):
@@ -113,6 +115,12 @@ def test_a_wrong_value_names_the_setting_and_the_fix(monkeypatch, name, value, s
     assert message.startswith(f"{name}: ")
     assert says in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("value", ["", "9.9.9.9", "127.0.0.1:5353", "2620:fe::fe"])
+def test_a_name_server_is_an_ip_address_and_may_have_a_port(monkeypatch, value):
+    monkeypatch.setenv("NEWSLETTER_DNS_SERVER", value)
+    assert read_settings().dns_server == value
 
 
 def test_white_space_around_a_key_is_no_part_of_it(monkeypatch):
