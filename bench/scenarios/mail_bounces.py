@@ -35,7 +35,7 @@ HARD_RECOGNISED = 0.55
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ReportOutcome:
     """What a report was taken for; `suppressed` whether its reader is not mailed any more."""
 
     name: str
@@ -53,7 +53,7 @@ def plant(raw: bytes, message_id: str) -> bytes:
     return raw[:start] + below + (b"" if number else b"\nMessage-ID: " + ours + b"\n")
 
 
-def judge(folder: Path = CORPUS) -> list[Verdict]:
+def process_reports(folder: Path = CORPUS) -> list[ReportOutcome]:
     """Take every report of the corpus as `serve` does, each about the mail of a reader of its own.
 
     The sender of each is empty, which is what the standards ask of a report and of a vacation note.
@@ -75,12 +75,12 @@ def judge(folder: Path = CORPUS) -> list[Verdict]:
             # Each to an address of its own: some of the collected mails have one Message-ID.
             store_mail(store, raw, "", [f"postmaster{number}@{SENDER.domain}"], START)
         process_new(post, START)
-        found = [_verdict(store, name, rows[name], expected[name]["expected"]) for name in names]
+        found = [_outcome(store, name, rows[name], expected[name]["expected"]) for name in names]
         store.close()
     return found
 
 
-def _verdict(store: Store, name: str, row, expected: str) -> Verdict:  # noqa: ANN001 - a row
+def _outcome(store: Store, name: str, row, expected: str) -> ReportOutcome:  # noqa: ANN001 - a row
     with store.read() as tx:
         state, key = subscriptions.by_id(tx, row.subscription_id).state, fingerprint(row.email)
         kinds = set(tx.scalars(select(event.c.kind).where(event.c.email_hash == key)))
@@ -93,15 +93,15 @@ def _verdict(store: Store, name: str, row, expected: str) -> Verdict:  # noqa: A
         found = "soft"
     else:
         found = "delivered" if kinds else "nothing"
-    return Verdict(name, expected, found, shut is not None)
+    return ReportOutcome(name, expected, found, shut is not None)
 
 
-def share_of_soft_taken_as_hard(found: list[Verdict]) -> float:
+def share_of_soft_taken_as_hard(found: list[ReportOutcome]) -> float:
     soft = [one for one in found if one.expected == "soft"]
     return sum(one.suppressed for one in soft) / len(soft)
 
 
-def wrong_complaints(found: list[Verdict]) -> list[str]:
+def wrong_complaints(found: list[ReportOutcome]) -> list[str]:
     """Those missed, and those that were none."""
     return [
         one.name
@@ -110,12 +110,12 @@ def wrong_complaints(found: list[Verdict]) -> list[str]:
     ]
 
 
-def suppressed_by_notes(found: list[Verdict]) -> list[str]:
+def suppressed_by_notes(found: list[ReportOutcome]) -> list[str]:
     quiet = ("vacation", "delivered")
     return [one.name for one in found if one.expected in quiet and one.suppressed]
 
 
-def share_of_hard_recognised(found: list[Verdict]) -> float:
+def share_of_hard_recognised(found: list[ReportOutcome]) -> float:
     hard = [one for one in found if one.expected == "hard"]
     return sum(one.suppressed for one in hard) / len(hard)
 
@@ -124,7 +124,7 @@ def main() -> None:
     if not CORPUS.is_dir():
         print("bounces: skipped, the corpus is not here")
         return
-    found = judge()
+    found = process_reports()
     print(f"bounces: {len(found)} reports that others collected")
     for (expected, taken), number in sorted(Counter((v.expected, v.found) for v in found).items()):
         print(f"  {expected:24} taken as {taken:10} {number:4}")

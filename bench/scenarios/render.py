@@ -73,7 +73,7 @@ def ways() -> dict[str, Callable[[], str]]:
     picks = corpus_picks("2025-09-23") if CORPUS.exists() else tuple(pick(n) for n in range(48))
     issue = digest(picks, near_misses=tuple(near_miss(900 + n) for n in range(5)))
     renderer = Renderer(SITE)
-    templates = renderer._templates  # noqa: SLF001 - the bench looks behind the door
+    templates = renderer._templates  # noqa: SLF001 - no public name for it
     listed = entries(picks, judged=True)
     macros = templates.macros("digest/pieces.html")
     plan = choose_plan(

@@ -194,7 +194,7 @@ def _string(fields: dict[str, Any], name: str) -> str:
 
 
 def is_public_key(text: str) -> bool:
-    """Whether it can be a public key as SendGrid shows it: base64 of SPKI DER, elliptic
+    """Whether it can be a public key as SendGrid shows it: base64 of SPKI DER, an elliptic
     curve.
     """
     return _key(text) is not None
@@ -229,12 +229,11 @@ def _key(text: str) -> ec.EllipticCurvePublicKey | None:
 
 
 def receive_mail(store: Store, links: Links, fields: Mapping[str, bytes], now: datetime) -> Receipt:
-    """Take one post of Inbound Parse with `send_raw`: stored, and worked off later.
+    """Store one post of Inbound Parse with `send_raw`; it is processed later.
 
-    The door checks the secret in its path, and the signature once a key is set; what fails there,
-    and StoreError here, is answered 503: SendGrid repeats 5xx for three days and drops mail
-    at
-    once, in silence, on 4xx. A post without a mail in it is taken and dropped.
+    The endpoint has checked the secret in the path, and the signature if a key is set. A post
+    without a mail is accepted and dropped. Raises StoreError: answer 503, as SendGrid retries 5xx
+    for three days and drops the mail on 4xx.
     """
     raw = fields.get("email", b"")
     if not raw.strip():

@@ -217,8 +217,8 @@ def _derived(digest: Digest, paper: Paper) -> Unscored | None:
     if words:
         return Unscored(Outcome.EXCLUDED, words[paper.id])
     shown: tuple[Pick | NearMiss, ...] = (*digest.picks, *digest.near_misses)
-    twin = next((one.paper.id for one in shown if paper.id in one.also), "")
-    return Unscored(Outcome.DUPLICATE, twin) if twin else None
+    original = next((one.paper.id for one in shown if paper.id in one.also), "")
+    return Unscored(Outcome.DUPLICATE, original) if original else None
 
 
 def _excluded(tx: Connection, slug: str, unscored: Unscored | None) -> ExcludedPapers | None:

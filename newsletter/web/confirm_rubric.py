@@ -24,7 +24,6 @@ from newsletter.web.rubric_writer import (
     find_writer,
     path_of,
     rubric_notice,
-    unknown_link,
     unknown_rubric,
 )
 
@@ -174,7 +173,7 @@ def show(site: Site, request: Request) -> Response:
     """What will change, and a button. Opening it, as link scanners do, changes nothing."""
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     named = _named(site, request, writer)
     if not isinstance(named, RubricVersion):
         return named
@@ -202,7 +201,7 @@ def confirm(site: Site, request: Request, _form: Form) -> Response:
     """The button of the mailed link. Pressed again, the same page."""
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     named = _named(site, request, writer)
     if not isinstance(named, RubricVersion):
         return named
@@ -216,7 +215,7 @@ def _named(site: Site, request: Request, writer: Writer) -> RubricVersion | Resp
     slug, mark = request.path_params["slug"], request.path_params["mark"]
     named = site.app.links.read_rubric_mark(writer.known.subscriber_id, slug, mark)
     if named is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if writer.rubric(slug) is None:
         return unknown_rubric(site, writer)
     if site.app.clock() > named.until:

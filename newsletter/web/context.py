@@ -179,6 +179,16 @@ class Site:
         html = self._templates.get_template(template).render(indexed=indexed, **values)
         return HTMLResponse(html, status, headers)
 
+    def unknown_link(self) -> HTMLResponse:
+        """The same page for a broken link, and for a reader who left or was erased (404)."""
+        return self.notice(
+            "This link does not work",
+            "Nothing was changed. It belongs to a test email, to a deleted address or to a "
+            "subscription that ended, or it was copied incompletely.",
+            "Please use the link at the end of your latest digest.",
+            status=404,
+        )
+
     def notice(self, title: str, *lines: str, status: int = 200) -> HTMLResponse:
         """A page with a title and a few sentences."""
         return self.page("notice.html", status=status, title=title, lines=lines)

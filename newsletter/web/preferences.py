@@ -117,13 +117,13 @@ NO_FORM = FormResult()
 
 def show(site: Site, request: Request) -> Response:
     reader = _reader(site, request)
-    return _form_page(site, reader) if reader else _unknown_link(site)
+    return _form_page(site, reader) if reader else site.unknown_link()
 
 
 def change(site: Site, request: Request, form: Form) -> Response:
     reader = _reader(site, request)
     if reader is None:
-        return _unknown_link(site)
+        return site.unknown_link()
     actions = {
         "save": _save,
         "add": _add,
@@ -442,11 +442,3 @@ def _state_page(
 def _stored_page(site: Site, reader: Reader, result: FormResult) -> Response:
     """The page with the values stored now."""
     return _form_page(site, _read(site, reader.known.id) or reader, result)
-
-
-def _unknown_link(site: Site) -> Response:
-    return site.notice(
-        "This link does not work",
-        "It belongs to a test email or a deleted address, or it was copied incompletely.",
-        "Please use the link at the end of your latest digest.",
-    )

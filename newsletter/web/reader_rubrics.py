@@ -54,7 +54,6 @@ from newsletter.web.rubric_writer import (
     seen_in,
     title_of_versions,
     too_many,
-    unknown_link,
     unknown_rubric,
 )
 
@@ -114,7 +113,7 @@ def show_new(site: Site, request: Request) -> Response:
     """An empty form, and the topics that may be copied."""
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if not may_create(site, writer):
         return too_many(site, writer)
     return form_page(site, writer, RubricForm())
@@ -124,20 +123,20 @@ def write_new(site: Site, request: Request, form: Form) -> Response:
     """The first buttons of a new rubric: copy a topic, or what `write` does."""
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     action, _, slug = first(form, "action").partition("-")
     try:
         if action == "copy":
             return _copy(site, writer, slug or first(form, "rubric"))
         return _write(site, writer, "", form)
     except reader_rubrics.ReaderErased:
-        return unknown_link(site)
+        return site.unknown_link()
 
 
 def show(site: Site, request: Request) -> Response:
     writer, slug = find_writer(site, request), request.path_params["slug"]
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if writer.rubric(slug) is None:
         return unknown_rubric(site, writer)
     with site.app.store.read() as tx:
@@ -150,7 +149,7 @@ def write(site: Site, request: Request, form: Form) -> Response:
     """Do what a button of the form says. An unknown button checks the form."""
     writer, slug = find_writer(site, request), request.path_params["slug"]
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if writer.rubric(slug) is None:
         return _deleted(site, writer, form)
     action = first(form, "action")
@@ -283,7 +282,7 @@ def show_delete(site: Site, request: Request) -> Response:
     """A page with a button. Opening it deletes nothing."""
     writer, slug = find_writer(site, request), request.path_params["slug"]
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     rubric = writer.rubric(slug)
     if rubric is None:
         return unknown_rubric(site, writer)
@@ -301,7 +300,7 @@ def show_delete(site: Site, request: Request) -> Response:
 def delete(site: Site, request: Request, _form: Form) -> Response:
     writer, slug = find_writer(site, request), request.path_params["slug"]
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if writer.rubric(slug) is None:
         return unknown_rubric(site, writer)
     with site.app.store.begin() as tx:

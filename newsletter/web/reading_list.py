@@ -38,7 +38,7 @@ class SavedList(NamedTuple):
 def show(site: Site, request: Request) -> Response:
     with site.app.store.read() as tx:
         saved = _saved(site, tx, request)
-    return _page(site, saved) if saved else _unknown_link(site)
+    return _page(site, saved) if saved else site.unknown_link()
 
 
 def remove(site: Site, request: Request, form: Form) -> Response:
@@ -48,7 +48,7 @@ def remove(site: Site, request: Request, form: Form) -> Response:
             votes.unsave(tx, saved.subscription_ids, first(form, "remove")[:MAX_ID])
             saved = _saved(site, tx, request)
     if saved is None:
-        return _unknown_link(site)
+        return site.unknown_link()
     return _page(site, saved, "Removed.", place_after(form, len(saved.papers)))
 
 
@@ -56,7 +56,7 @@ def bibtex(site: Site, request: Request) -> Response:
     with site.app.store.read() as tx:
         saved = _saved(site, tx, request)
     if saved is None:
-        return _unknown_link(site)
+        return site.unknown_link()
     text = citations.bibtex([citations.Citation(paper) for paper, _ in saved.papers])
     headers = _private({"Content-Disposition": 'attachment; filename="reading-list.bib"'})
     return Response(text, media_type="application/x-bibtex; charset=utf-8", headers=headers)
@@ -66,7 +66,7 @@ def feed(site: Site, request: Request) -> Response:
     with site.app.store.read() as tx:
         saved = _saved(site, tx, request)
     if saved is None:
-        return _unknown_link(site)
+        return site.unknown_link()
     url = site.app.links.reading_list_url(saved.subscription_id)
     author = site.app.settings.from_name
     body = atom.reading_list_feed(saved.papers, url, f"{url}/feed.xml", author)
@@ -105,12 +105,4 @@ def _page(site: Site, saved: SavedList, message: str = "", at: int = 0) -> Respo
         here=here,
         message=message,
         at=at,
-    )
-
-
-def _unknown_link(site: Site) -> Response:
-    return site.notice(
-        "This link does not work",
-        "It belongs to a test email or a deleted address, or it was copied incompletely.",
-        status=404,
     )

@@ -40,7 +40,6 @@ from newsletter.web.rubric_writer import (
     preferences_of,
     rubric_notice,
     seen_in,
-    unknown_link,
     unknown_rubric,
 )
 
@@ -161,7 +160,7 @@ def _draft(site: Site, request: Request) -> tuple[Writer, Draft] | Response:
     """The reader and their text; a page where there is none, or where it cannot be used yet."""
     writer, slug = find_writer(site, request), request.path_params["slug"]
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     known = writer.rubric(slug)
     if known is None:
         return unknown_rubric(site, writer)

@@ -37,7 +37,6 @@ from newsletter.web.rubric_writer import (
     preferences_of,
     rubric_notice,
     too_many,
-    unknown_link,
 )
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class Started:
 def show_start(site: Site, request: Request) -> Response:
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     return _start_page(site, writer) if may_create(site, writer) else too_many(site, writer)
 
 
@@ -134,7 +133,7 @@ def start(site: Site, request: Request, upload: Upload) -> Response:
     """Draft from a sentence, and from papers that were pasted or uploaded."""
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if not may_create(site, writer):
         return too_many(site, writer)
     entered = StartFields(*(_text(upload, name) for name in StartFields._fields))
@@ -148,7 +147,7 @@ def start(site: Site, request: Request, upload: Upload) -> Response:
 def show_rating(site: Site, request: Request) -> Response:
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if not may_create(site, writer):
         return too_many(site, writer)
     return _rating_page(site, writer, request.query_params.get("categories", ""))
@@ -158,7 +157,7 @@ def rate(site: Site, request: Request, form: Form) -> Response:
     """Draft from the rated papers."""
     writer = find_writer(site, request)
     if writer is None:
-        return unknown_link(site)
+        return site.unknown_link()
     if not may_create(site, writer):
         return too_many(site, writer)
     ratings = {
@@ -287,7 +286,7 @@ def _drafted(site: Site, writer: Writer, started: Started, *, by_model: bool) ->
         except reader_rubrics.TooManyRubrics:
             return too_many(site, writer)
         except reader_rubrics.ReaderErased:
-            return unknown_link(site)
+            return site.unknown_link()
     return _drafted_page(site, writer, slug, made, started)
 
 

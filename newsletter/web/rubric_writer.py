@@ -117,17 +117,6 @@ def rubric_notice(
     )
 
 
-def unknown_link(site: Site) -> Response:
-    """The same page for a broken link, and for a reader who left or was erased."""
-    return site.notice(
-        "This link does not work",
-        "Nothing was changed. Your subscription ended, the link belongs to a test email, or it was "
-        "copied incompletely.",
-        "Please use the link at the end of your latest digest.",
-        status=404,
-    )
-
-
 def unknown_rubric(site: Site, writer: Writer) -> Response:
     """The same page for a deleted rubric and for one of another reader."""
     line = "Nothing was changed. It was deleted, or the link was copied incompletely."

@@ -37,7 +37,7 @@ class Voter(NamedTuple):
 def show(site: Site, request: Request) -> Response:
     with site.app.store.read() as tx:
         voter = _voter(site, tx, request)
-    return _page(site, voter) if voter else _unknown_link(site)
+    return _page(site, voter) if voter else site.unknown_link()
 
 
 def change(site: Site, request: Request, form: Form) -> Response:
@@ -46,7 +46,7 @@ def change(site: Site, request: Request, form: Form) -> Response:
     with site.app.store.begin() as tx:
         voter = _voter(site, tx, request)
         if voter is None:
-            return _unknown_link(site)
+            return site.unknown_link()
         subscription_id, _, paper_id = first(form, "undo").partition(" ")
         if subscription_id in voter.subscription_ids:
             votes.undo(tx, subscription_id, paper_id)
@@ -110,12 +110,4 @@ def _page(site: Site, voter: Voter, message: str = "", at: int = 0) -> Response:
         at=at,
         preferences=site.local_path(links.preferences_url(voter.subscription_id)),
         reading_list=site.local_path(links.reading_list_url(voter.subscription_id)),
-    )
-
-
-def _unknown_link(site: Site) -> Response:
-    return site.notice(
-        "This link does not work",
-        "It belongs to a test email or a deleted address, or it was copied incompletely.",
-        status=404,
     )

@@ -44,18 +44,8 @@ def _answer(site: Site, request: Request, text: str, *, ask_source: bool) -> Res
         else None
     )
     if subscription_id is None or answer is None:
-        return _unknown_link(site)
+        return site.unknown_link()
     links = site.app.links
     view = view_of(answer, lambda rubric, day: site.local_path(links.issue_url(rubric, day)))
     here = site.local_path(links.why_url(subscription_id))
     return site.page("why.html", title="Why, or why not?", asked=text, view=view, here=here)
-
-
-def _unknown_link(site: Site) -> Response:
-    """The same page for a broken link, an unknown subscription and one that was left."""
-    return site.notice(
-        "This link does not work",
-        "It belongs to a subscription that ended, or it was copied incompletely.",
-        "Please use the link at the end of your latest digest.",
-        status=404,
-    )

@@ -1,4 +1,4 @@
-"""Acceptance cases of the doors: what scanners, providers and strangers send, over real HTTP."""
+"""Acceptance cases of pages and webhooks: what scanners, providers and others send by HTTP."""
 
 from __future__ import annotations
 

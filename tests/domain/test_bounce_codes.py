@@ -170,7 +170,7 @@ def parse_seconds(body: bytes) -> float:
 
 @needs_corpus
 def test_13_reports_that_others_collected_are_understood() -> None:
-    found = mail_bounces.judge()
+    found = mail_bounces.process_reports()
     assert mail_bounces.share_of_soft_taken_as_hard(found) <= mail_bounces.SOFT_TAKEN_AS_HARD
     assert mail_bounces.wrong_complaints(found) == []
     assert mail_bounces.suppressed_by_notes(found) == []

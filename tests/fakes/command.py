@@ -230,9 +230,9 @@ def start_fork_server(*options: str) -> str:
 def serve(place: str, *, rehearsed: bool) -> None:
     """Fork for each connection, until standard input closes or a signal ends it."""
     lines: dict[int, socket.socket] = {}
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(place)
-        door.listen(64)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen(64)
         # Who asks already waits until all is loaded.
         sys.stdout.buffer.write(LISTENING)
         sys.stdout.buffer.flush()
@@ -247,15 +247,15 @@ def serve(place: str, *, rehearsed: bool) -> None:
         signal.set_wakeup_fd(signalled.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
         while True:
-            ready, _, _ = select.select([door, ended, sys.stdin], [], [])
+            ready, _, _ = select.select([listener, ended, sys.stdin], [], [])
             if sys.stdin in ready:
                 return
             if ended in ready:
                 ended.recv(4096)
                 _tell_ends(lines)
-            if door in ready:
-                line, _ = door.accept()
-                _fork_command(line, lines, (door, ended, signalled))
+            if listener in ready:
+                line, _ = listener.accept()
+                _fork_command(line, lines, (listener, ended, signalled))
 
 
 def _load() -> None:

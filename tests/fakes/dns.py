@@ -69,6 +69,6 @@ class _Handler(BaseRequestHandler):
     server: UdpServer
 
     def handle(self) -> None:
-        data, door = self.request
+        data, server_socket = self.request
         if (reply := self.server.fake.answer(data)) is not None:
-            door.sendto(reply, self.client_address)
+            server_socket.sendto(reply, self.client_address)

@@ -220,8 +220,8 @@ class Service:
 
 
 @dataclass
-class Verdict:
-    """How the recorded papers of one service came: by category, and in the rubric of all."""
+class Comparison:
+    """When the digests had the recorded papers, compared with the recording."""
 
     same_day: int = 0
     later: list[str] = field(default_factory=list)
@@ -235,17 +235,17 @@ class Verdict:
     def papers(self) -> int:
         return self.same_day + len(self.later) + len(self.early) + len(self.never)
 
-    def add(self, other: Verdict) -> None:
+    def add(self, other: Comparison) -> None:
         self.same_day += other.same_day
         for name in ("later", "early", "never", "unsaid", "twice"):
             getattr(self, name).extend(getattr(other, name))
 
 
-def judge(service: Service) -> Verdict:
-    """Hold the digests against the recording. The first date is where the service's eyes open:
-    what moderation held until then is no stray of it.
+def compare(service: Service) -> Comparison:
+    """Compare the digests with the recording. The service knows nothing of days before its first:
+    papers that moderation held until then are not counted as missing.
     """
-    found = Verdict()
+    found = Comparison()
     for rubric in service.rubrics:
         made = service.digests[rubric.slug]
         came: dict[str, date] = {}
@@ -262,7 +262,7 @@ def judge(service: Service) -> Verdict:
 
 
 def _place(
-    found: Verdict,
+    found: Comparison,
     one: Recorded,
     due: date,
     came: date | None,

@@ -27,16 +27,16 @@ from tests.fakes.query_plans import StatementLog
 from tests.fakes.scoring import DAY, MORNING
 from tests.jobs.test_paper_outcomes import (
     BROKEN,
+    DUPLICATE_PAPER,
     EXCLUDED,
     NETWORKS,
     REFUSED,
     RUBRIC,
-    TWIN,
     digest_of,
 )
 
 NEAR, FAR = scoring.paper(50, 6, 8), scoring.paper(51, 3, 3)
-GIVEN = [*NETWORKS, EXCLUDED, TWIN, REFUSED, BROKEN, NEAR, FAR]
+GIVEN = [*NETWORKS, EXCLUDED, DUPLICATE_PAPER, REFUSED, BROKEN, NEAR, FAR]
 FAULTS = [(Ending.REFUSED, "refuse me"), (413, "break me")]
 OTHER = replace(RUBRIC, slug="other", title="Other")
 
@@ -88,10 +88,10 @@ def test_each_result_says_why(store, claude):
     near = ask(app, NEAR.id)
     assert (near.result, near.missing) == (PaperResult.NEAR_MISS, CutOffs(1, 0))
     assert ask(app, EXCLUDED.id).reason == "position paper"
-    assert ask(app, TWIN.id).reason == NETWORKS[0].id
+    assert ask(app, DUPLICATE_PAPER.id).reason == NETWORKS[0].id
     assert "413" in ask(app, BROKEN.id).reason
     assert ask(app, REFUSED.id).result is PaperResult.REFUSED
-    assert ask(app, NETWORKS[0].id).also == (TWIN.id,)
+    assert ask(app, NETWORKS[0].id).also == (DUPLICATE_PAPER.id,)
 
 
 def test_lower_cut_offs_are_counted_from_the_stored_scores(store, claude):
@@ -139,7 +139,7 @@ def test_an_older_digest_proves_what_it_can(store, claude):
         tx.execute(update(digest_paper).values(outcome=None, reason=None))
     app = app_with(store, claude)
     assert ask(app, EXCLUDED.id).reason == "position paper"
-    assert ask(app, TWIN.id).reason == NETWORKS[0].id
+    assert ask(app, DUPLICATE_PAPER.id).reason == NETWORKS[0].id
     assert ask(app, NEAR.id).result is PaperResult.NEAR_MISS
     assert ask(app, BROKEN.id).result is PaperResult.NOT_RECORDED
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from tests.fakes.recorded import Service, Span, judge, read
+from tests.fakes.recorded import Service, Span, compare, read
 from tests.simulations.simulate_recorded import RECORDING, days_of
 
 DAYS = Span(date(2026, 4, 30), date(2026, 5, 5), ("hep-lat", "hep-th"))
@@ -19,7 +19,7 @@ def test_recorded_papers_come_on_their_days(store, feed):
     """2507.12051 is an old paper, cross-listed on 1 May: only arXiv's list names it."""
     service = Service(store, DAYS, read(RECORDING), () if feed else days_of(DAYS))
     service.live()
-    found = judge(service)
+    found = compare(service)
     assert found.papers > 200
     assert (found.twice, found.early, found.unsaid) == ([], [], [])
     assert bool(found.never) is not feed

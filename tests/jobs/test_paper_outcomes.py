@@ -24,7 +24,7 @@ from tests.fakes.scoring import DAY, MORNING
 RUBRIC = replace(scoring.RUBRIC, exclude=("position paper", "survey"), authors=("Zed Z.",))
 NETWORKS = [scoring.paper(number, 8, 8) for number in range(1, 9)]
 EXCLUDED = replace(scoring.paper(21), title="A survey", abstract="A survey, a position paper.")
-TWIN = replace(NETWORKS[0], id="2611.00030")
+DUPLICATE_PAPER = replace(NETWORKS[0], id="2611.00030")
 REFUSED = scoring.paper(22, said="[refuse me]")
 BROKEN = scoring.paper(23, said="[break me]")
 
@@ -56,7 +56,7 @@ def counted(rows) -> Counter[str]:
 
 
 def test_the_outcomes_of_the_papers_add_up_to_the_receipt(store):
-    given = [*NETWORKS, EXCLUDED, TWIN, REFUSED, BROKEN]
+    given = [*NETWORKS, EXCLUDED, DUPLICATE_PAPER, REFUSED, BROKEN]
     faults = [(Ending.REFUSED, "refuse me"), (413, "break me")]
     made, rows = digest_of(store, given, faults=faults)
     assert {one.value: n for one, n in made.coverage.outcomes.items()} == counted(rows)
@@ -68,11 +68,11 @@ def test_the_outcomes_of_the_papers_add_up_to_the_receipt(store):
 
 
 def test_a_paper_that_was_not_scored_has_its_reason(store):
-    given = [*NETWORKS, EXCLUDED, TWIN, BROKEN]
+    given = [*NETWORKS, EXCLUDED, DUPLICATE_PAPER, BROKEN]
     _, rows = digest_of(store, given, faults=[(413, "break me")])
     found = {key: (row.outcome, row.reason) for key, row in rows.items() if row.outcome}
     assert found[EXCLUDED.id] == (Outcome.EXCLUDED, "position paper")
-    assert found[TWIN.id] == (Outcome.DUPLICATE, NETWORKS[0].id)
+    assert found[DUPLICATE_PAPER.id] == (Outcome.DUPLICATE, NETWORKS[0].id)
     outcome, reason = found[BROKEN.id]
     assert outcome == Outcome.FAILED
     assert "413" in reason

@@ -124,7 +124,7 @@ def test_24_a_test_mail_leaves_no_trail():
     ],
     ids=lambda value: value.act or str(value.status) if isinstance(value, Fault) else str(value),
 )
-def test_every_answer_has_its_verdict(fake: FakeSendGrid, fault: Fault, failure: SendFailure):
+def test_every_answer_has_its_failure(fake: FakeSendGrid, fault: Fault, failure: SendFailure):
     fake.faults.append(fault)
 
     error = refused(fake.url, timeout=0.4 if fault.act == "stall" else 120.0)

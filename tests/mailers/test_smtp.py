@@ -141,7 +141,7 @@ def test_a_certificate_nobody_vouches_for_halts(tmp_path: Path):
     ],
     ids=str,
 )
-def test_every_answer_has_its_verdict(
+def test_every_answer_has_its_outcome(
     trusted: Callable[..., FakeSmtp], answers: dict[str, str], failure: SendFailure
 ):
     assert refused(trusted(answers=answers)).failure is failure

@@ -152,7 +152,7 @@ def test_a_reused_connection_has_the_short_timeout_again(serve: Callable[..., Fa
     ],
     ids=str,
 )
-def test_from_the_recipient_on_nothing_is_repeated_and_the_verdict_is_as_on_a_new_connection(
+def test_from_the_recipient_on_nothing_is_repeated_and_the_outcome_is_as_on_a_new_connection(
     serve: Callable[..., FakeSmtp], answers: dict[str, str], failure: SendFailure, taken: int
 ):
     server = serve(later=answers)

@@ -843,10 +843,10 @@ def test_two_processes_store_one_alert(service: Service):
     review(service)
     with service.app.store.begin() as tx:
         subscribers.count_states(tx)
-    twin = Service(service.app.store)
+    second = Service(service.app.store)
     service.round()
-    twin.round()
-    assert len(service.alert_mails) + len(twin.alert_mails) == 1
+    second.round()
+    assert len(service.alert_mails) + len(second.alert_mails) == 1
     with service.app.store.read() as tx:
         assert len(alerts.open_alerts(tx)) == 1
 
@@ -891,19 +891,19 @@ def test_an_alert_claimed_by_another_process_cannot_be_claimed(service: Service)
         assert alerts.claim(tx, read, later, later) == []
 
 
-class Dies(BaseException):
+class Killed(BaseException):
     """A killed process: no handler catches it."""
 
 
 def test_an_alert_whose_sender_dies_is_mailed_by_another_process(service: Service):
     review(service)
-    service.mailer.fault = Dies()  # type: ignore[assignment]
-    with pytest.raises(Dies):
+    service.mailer.fault = Killed()  # type: ignore[assignment]
+    with pytest.raises(Killed):
         service.round()
-    twin = Service(service.app.store)
-    twin.now = service.now
+    second = Service(service.app.store)
+    second.now = service.now
     # It may have been sent.
     for _ in range(11):
-        assert twin.round() == []
-    assert len(twin.round()) == 1
-    assert len(twin.round(60)) == 1
+        assert second.round() == []
+    assert len(second.round()) == 1
+    assert len(second.round(60)) == 1

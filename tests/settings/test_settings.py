@@ -1,4 +1,4 @@
-"""Settings are read once, typed and loud; a secret never shows."""
+"""Settings are read once and typed; a wrong one is named, and no secret is shown."""
 
 from __future__ import annotations
 

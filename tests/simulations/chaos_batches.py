@@ -51,7 +51,7 @@ LOST_IN_PERCENT = 8
 MOST_LIVES = 30
 LEAD = timedelta(minutes=25)
 PATIENCE = timedelta(minutes=4)
-HURRY = 20
+TIME_FACTOR = 20
 """The service's clock runs so much faster, so that batches lapse while it is watched."""
 
 
@@ -76,8 +76,8 @@ class KillPointMailer(SmallGroups):
         return done
 
 
-def hurried(born: float) -> datetime:
-    return datetime.fromtimestamp(born + (time.time() - born) * HURRY, UTC)
+def simulated_time(started: float) -> datetime:
+    return datetime.fromtimestamp(started + (time.time() - started) * TIME_FACTOR, UTC)
 
 
 def live(order: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ def live(order: dict[str, Any]) -> None:
     mailer.kill_point = kill_point
 
     def clock() -> datetime:
-        return hurried(order["born"])
+        return simulated_time(order["started"])
 
     hour = clock() + LEAD
     deliver_batches(
@@ -97,7 +97,7 @@ def live(order: dict[str, Any]) -> None:
         message,
         due=lambda _hour: None if order["bare"] else hour,
         clock=clock,
-        sleep=lambda seconds: time.sleep(seconds / HURRY),
+        sleep=lambda seconds: time.sleep(seconds / TIME_FACTOR),
         # The next life's readers are due later again: what waits for room keeps its fence.
         stop=lambda: clock() > hour - LEAD + PATIENCE,
     )
@@ -106,7 +106,7 @@ def live(order: dict[str, Any]) -> None:
 def chaos(
     groups: int, kills: int, database: str, seed: int, times: int, *, bare: bool
 ) -> dict[str, Any]:
-    dice = random.Random(seed)  # noqa: S311 - a reproducible play, no secret
+    dice = random.Random(seed)  # noqa: S311 - reproducible, no secret
     server = ForkServer(live)
     store = Store(database)
     store.migrate()
@@ -115,19 +115,19 @@ def chaos(
     scenario.make_digest()
     store.close()
     lost = LostAnswers(dice, LOST_IN_PERCENT)
-    born = time.time()
+    started = time.time()
     with FakeSendGrid(delay=0.03) as fake:
         fake.fault_for = lost
-        fake.batches.clock = lambda: hurried(born).timestamp()
+        fake.batches.clock = lambda: simulated_time(started).timestamp()
         order = {"database": database, "url": fake.url, "digest_id": scenario.digest_id}
-        order |= {"born": born, "bare": bare, "step": "", "times": 0}
+        order |= {"started": started, "bare": bare, "step": "", "times": 0}
         killed = kill_at_each_step(server, order, STEPS, TIMES[:times])
         killed += RandomKills(kills, (0.0, 0.08), LANES).run(server, order, dice)
         ended = _undisturbed(server, order, scenario)
         figures = _figures(scenario, fake)
     server.close()
     figures |= {"kills": killed, "answers lost": len(lost.taken), "ended": ended}
-    return figures | {"seconds": round(time.time() - born, 1)}
+    return figures | {"seconds": round(time.time() - started, 1)}
 
 
 def _undisturbed(server: ForkServer, order: dict[str, Any], scenario: DeliveryScenario) -> int:

@@ -123,7 +123,7 @@ def provider(lost: LostAnswers, *, smtp: bool) -> Iterator[tuple[Any, str]]:
 def chaos(
     deliveries: int, kills: int, database: str, seed: int, *, smtp: bool = False
 ) -> dict[str, Any]:
-    dice = random.Random(seed)  # noqa: S311 - a reproducible play, no secret
+    dice = random.Random(seed)  # noqa: S311 - reproducible, no secret
     server = ForkServer(live)
     store = Store(database)
     store.migrate()

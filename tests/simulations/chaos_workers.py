@@ -1,4 +1,4 @@
-"""Kill workers again and again during a daily run of many rubrics, and account for the result.
+"""Kill workers at random moments during a daily run of many rubrics, and account for the result.
 
 Three workers share a PostgreSQL database; one of them is on another machine as far as the program
 can tell, and after three quarters of the kills never comes back. A loopback Anthropic scores, a
@@ -65,78 +65,75 @@ MODEL_PATIENCE, MAIL_PATIENCE = 100.0, 5.0
 """Seconds that a held request waits for its turn, before a 429: the clients time out later."""
 A_KILL = 8.0
 """Seconds that one takes at the longest: to be waited for, and to be got over."""
-HANDS = (
+HELD = (
     (delivery, "sending", delivery.c.lease_owner),
     (call, CallState.INTENT, call.c.owner),
 )
-"""Tables whose rows say who has them in hand."""
+"""Tables, the state of a row that a process holds, and the column that names the process."""
 
 
 @dataclass
-class Siege:
-    """The lives under attack, by name, and what was seen at each kill."""
+class WorkersUnderTest:
+    """The planner and the workers by name: starts and kills them, and counts what each kill hit."""
 
     server: WorkerForkServer
     orders: dict[str, Order]
     store: Store
-    dice: random.Random
-    longest_catch: float
-    longest_leave: float
+    random: random.Random
+    longest_wait: float
+    longest_work: float
     partition: float
     proxies: dict[str, TcpProxy] = field(default_factory=dict)
-    alive: dict[str, int] = field(default_factory=dict)
+    pids: dict[str, int] = field(default_factory=dict)
     healed_at: float = 0.0
-    buried: set[str] = field(default_factory=set)
+    not_restarted: set[str] = field(default_factory=set)
     killed: Counter[str] = field(default_factory=Counter)
-    struck: set[str] = field(default_factory=set)
-    """How the owners begin of those that were killed or cut off."""
+    disturbed: set[str] = field(default_factory=set)
+    """What the owners of killed or cut-off processes begin with."""
     cuts: list[Cut] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     """Workers that ended by themselves with an error."""
-    mails_in_hand: int = 0
-    calls_in_hand: int = 0
+    mails_in_flight: int = 0
+    calls_in_flight: int = 0
     idle_kills: int = 0
 
-    def keep_alive(self) -> None:
-        """Start whoever is not alive and may be."""
+    def restart_ended(self) -> None:
+        """Start each process that has ended and may run again."""
         for name, order in self.orders.items():
-            pid = self.alive.get(name)
+            pid = self.pids.get(name)
             status = self.server.status(pid) if pid else None
             if pid and status is None:
                 continue
             if order.role == "work" and status not in {None, 0, BUSY, -signal.SIGKILL}:
                 self.failed.append(f"{name}: {status}")
-            if name not in self.buried and not (name == "plan" and self.is_over()):
-                self.alive[name] = self.server.begin(order)
+            if name not in self.not_restarted and not (name == "plan" and self.is_over()):
+                self.pids[name] = self.server.begin(order)
 
     def is_over(self) -> bool:
-        pid = self.alive.get("plan")
+        pid = self.pids.get("plan")
         return pid is not None and self.server.status(pid) == 0
 
     def kill_one(self) -> None:
-        living = [n for n, pid in self.alive.items() if self.server.status(pid) is None]
-        if not living:
+        running = [n for n, pid in self.pids.items() if self.server.status(pid) is None]
+        if not running:
             return
-        workers = [name for name in living if name != "plan"]
-        # The planner holds nothing; it dies now and then.
-        chosen = self.dice.choice(workers or living)
-        if "plan" in living and (self.dice.random() < 0.05 or not workers):
+        workers = [name for name in running if name != "plan"]
+        # The planner holds nothing; it is killed now and then.
+        chosen = self.random.choice(workers or running)
+        if "plan" in running and (self.random.random() < 0.05 or not workers):
             chosen = "plan"
-        self.catch_at_work(chosen)
+        self.wait_until_busy(chosen)
         self._end(chosen)
 
-    def catch_at_work(self, name: str) -> None:
-        """Wait until it has something in hand, but not for ever; a fifth do not wait.
+    def wait_until_busy(self, name: str) -> None:
+        """Wait until it holds something, then for a random while; one in five does not wait."""
+        self.wait_for_held_row(name)
+        time.sleep(self.random.uniform(0.0, self.longest_work))
 
-        Then let it work on for a while.
-        """
-        self.wait_for_work(name)
-        time.sleep(self.dice.uniform(0.0, self.longest_leave))
-
-    def wait_for_work(self, name: str) -> None:
-        late = time.monotonic() + (self.dice.random() < 0.8) * self.longest_catch
+    def wait_for_held_row(self, name: str) -> None:
+        late = time.monotonic() + (self.random.random() < 0.8) * self.longest_wait
         mine = self._owner(name)
-        while time.monotonic() < late and self.server.status(self.alive[name]) is None:
+        while time.monotonic() < late and self.server.status(self.pids[name]) is None:
             with self.store.read() as tx:
                 if any(
                     tx.scalar(
@@ -144,14 +141,14 @@ class Siege:
                             table.c.state == state, column.startswith(mine, autoescape=True)
                         )
                     )
-                    for table, state, column in HANDS
+                    for table, state, column in HELD
                 ):
                     break
             time.sleep(0.02)
 
     def _owner(self, name: str) -> str:
-        """The owners of this life's rows begin so."""
-        return f"{self.orders[name].host or os.uname().nodename}/{self.alive[name]}/"
+        """What the owners of the rows of this process begin with."""
+        return f"{self.orders[name].host or os.uname().nodename}/{self.pids[name]}/"
 
     def _held(self, name: str) -> tuple[int, int]:
         """The mails and calls it has in flight; `delivery` and `call` name their owners."""
@@ -173,8 +170,8 @@ class Siege:
         return {
             "kills": dict(self.killed),
             "kills of idle ones": self.idle_kills,
-            "mails in hand at kills": self.mails_in_hand,
-            "calls in hand at kills": self.calls_in_hand,
+            "mails in flight at kills": self.mails_in_flight,
+            "calls in flight at kills": self.calls_in_flight,
             "workers that failed": self.failed,
         }
 
@@ -182,22 +179,22 @@ class Siege:
         with self.store.read() as tx:
             return tx.scalar(select(delivery.c.id).limit(1)) is not None
 
-    def begin_no_more(self, name: str) -> None:
-        self.buried.add(name)
+    def kill_for_good(self, name: str) -> None:
+        self.not_restarted.add(name)
         self._end(name)
 
     def cut_off(self) -> bool:
-        """Part a worker that holds something from the database; False where none does."""
+        """Cut a worker that holds rows off from the database; False if none holds any."""
         if self.healed_at:
             return False
         holders = [
             name
             for name in self.proxies
-            if self.server.status(self.alive[name]) is None and any(self._held(name))
+            if self.server.status(self.pids[name]) is None and any(self._held(name))
         ]
         if not holders:
             return False
-        name = self.dice.choice(holders)
+        name = self.random.choice(holders)
         cut = Cut(self._owner(name), datetime.now(UTC))
         self.proxies[name].cut()
         mails, calls = self._held(name)
@@ -205,9 +202,9 @@ class Siege:
             self.proxies[name].heal()
             return False
         self.healed_at = time.monotonic() + self.partition
-        self.mails_in_hand += mails
-        self.calls_in_hand += calls
-        self.struck.add(cut.owner)
+        self.mails_in_flight += mails
+        self.calls_in_flight += calls
+        self.disturbed.add(cut.owner)
         self.cuts.append(cut)
         return True
 
@@ -219,15 +216,15 @@ class Siege:
             self.healed_at = 0.0
 
     def _end(self, name: str) -> None:
-        """Stop it, see what it has in hand, kill it: of a dead one others write it down at once."""
+        """Suspend it, count what it holds, kill it: others take over a dead one's rows at once."""
         with suppress(ProcessLookupError):
-            os.kill(self.alive[name], signal.SIGSTOP)
+            os.kill(self.pids[name], signal.SIGSTOP)
         held = self._held(name)
-        if self.server.kill(self.alive[name]):
+        if self.server.kill(self.pids[name]):
             self.killed[name] += 1
-            self.struck.add(self._owner(name))
-            self.mails_in_hand += held[0]
-            self.calls_in_hand += held[1]
+            self.disturbed.add(self._owner(name))
+            self.mails_in_flight += held[0]
+            self.calls_in_flight += held[1]
             self.idle_kills += not any(held)
 
 
@@ -263,36 +260,36 @@ def _number(table: Any) -> Any:
     return select(func.count()).select_from(table)
 
 
-def torment(
-    siege: Siege, kills: int, incidents: list[Incident], paces: Sequence[Pace] = ()
+def kill_workers(
+    workers: WorkersUnderTest, kills: int, incidents: list[Incident], paces: Sequence[Pace] = ()
 ) -> float:
-    """Kill so many, half of them before the first mail; the seconds until all came to its end."""
+    """Kill `kills` processes, half before the first mail; return the seconds until the end."""
     started = time.monotonic()
     due = kills + len(incidents)
-    while not siege.is_over() and time.monotonic() - started < PATIENCE + kills * A_KILL:
-        siege.keep_alive()
-        siege.heal(time.monotonic())
-        done = sum(siege.killed.values())
+    while not workers.is_over() and time.monotonic() - started < PATIENCE + kills * A_KILL:
+        workers.restart_ended()
+        workers.heal(time.monotonic())
+        done = sum(workers.killed.values())
         for pace in paces:
             pace.count(done + due - kills - len(incidents))
-        time.sleep(siege.dice.uniform(0.1, 0.6))
+        time.sleep(workers.random.uniform(0.1, 0.6))
         if incidents and done >= incidents[0].share * kills and incidents[0].happens():
             del incidents[0]
             continue
-        # Nobody is killed during a cut: the one who is left would never get to work.
-        if siege.healed_at or done >= kills or (2 * done >= kills and not siege.mails()):
+        # Nobody is killed during a cut: the one that is left would never get to work.
+        if workers.healed_at or done >= kills or (2 * done >= kills and not workers.mails()):
             continue
-        if 4 * done >= 3 * kills and "w3" in siege.orders and "w3" not in siege.buried:
-            siege.begin_no_more("w3")
+        if 4 * done >= 3 * kills and "w3" in workers.orders and "w3" not in workers.not_restarted:
+            workers.kill_for_good("w3")
         else:
-            siege.kill_one()
+            workers.kill_one()
     return time.monotonic() - started
 
 
 def chaos(
     given: argparse.Namespace, database: str, folder: str, server: PostgresServer | None = None
 ) -> dict[str, Any]:
-    dice = random.Random(given.seed)  # noqa: S311 - a reproducible play, no secret
+    dice = random.Random(given.seed)  # noqa: S311 - reproducible, no secret
     forks = WorkerForkServer()
     lost: list[bool] = []
 
@@ -318,47 +315,49 @@ def chaos(
         else:
             orders |= {name: replace(base, role="work", name=name) for name in WORKERS}
             orders["w3"] = replace(orders["w3"], host=ELSEWHERE)
-        siege = Siege(
+        workers = WorkersUnderTest(
             forks, orders, Store(database), dice, given.catch, given.leave, given.partition
         )
         incidents: list[Incident] = []
         if server:
             for name in WORKERS:
-                proxy = siege.proxies[name] = stack.enter_context(TcpProxy(server.port))
+                proxy = workers.proxies[name] = stack.enter_context(TcpProxy(server.port))
                 through = make_url(database).set(port=proxy.port)
                 orders[name] = replace(
                     orders[name], database=through.render_as_string(hide_password=False)
                 )
             incidents = [
                 Incident(0.15, lambda: restarted(server, "fast")),
-                Incident(0.3, siege.cut_off),
+                Incident(0.3, workers.cut_off),
                 Incident(0.6, lambda: restarted(server, "immediate")),
-                Incident(0.7, siege.cut_off),
+                Incident(0.7, workers.cut_off),
             ]
         scoring, mailing = paces(given.kills, incidents, rubrics, given.deliveries)
         model.wait_for_turn, mail.wait_for_turn = scoring.wait_for_turn, mailing.wait_for_turn
         standstill = Standstill(
-            lambda: len(mail.addresses) + len(model.answered) + all_digests(siege.store)
+            lambda: len(mail.addresses) + len(model.answered) + all_digests(workers.store)
         )
         watch = threading.Thread(target=standstill.watch)
         watch.start()
         try:
-            seconds = torment(siege, given.kills, incidents, (scoring, mailing))
+            seconds = kill_workers(workers, given.kills, incidents, (scoring, mailing))
         finally:
             standstill.over.set()
             watch.join()
         silent = silences(Path(folder, SILENCES))
-        struck = siege.struck | {one.owner for one in silent}
-        found = siege.figures() | figures(siege.store, struck, siege.cuts + silent, mail, model)
+        disturbed = workers.disturbed | {one.owner for one in silent}
+        found = workers.figures() | figures(
+            workers.store, disturbed, workers.cuts + silent, mail, model
+        )
         found["silences"] = len(silent)
         found["longest standstill, s"] = round(standstill.longest, 1)
         found["it began after, s"] = round(standstill.began_at)
         found["incidents left out"] = len(incidents)
         found["answers lost"] = len(lost)
-        found["ended"] = siege.is_over()
-        for pid in siege.alive.values():
+        found["ended"] = workers.is_over()
+        for pid in workers.pids.values():
             forks.kill(pid)
-        siege.store.close()
+        workers.store.close()
     forks.close()
     broken = faults(found, len(lost), given.deliveries, rubrics)
     return found | {"seconds": round(seconds, 1), "broken": broken}
@@ -370,7 +369,7 @@ def paces(
     """Of the model's answers and of the mail provider's: each lasts as long as half of the kills.
 
     Until the last event at most half of the calls and a quarter of the mails are answered. A kill
-    during the mail ends what is in hand for good, so there must be enough mails for all kills.
+    during the mail ends what is in flight for good, so there must be enough mails for all kills.
     """
     half = ceil(kills / 2)
     before_mail = half + sum(one.share * kills <= half for one in incidents)
@@ -394,8 +393,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=20.0)
     parser.add_argument("--lease", type=float, default=15.0)
-    parser.add_argument("--catch", type=float, default=6.0, help="s, to find one at work")
-    parser.add_argument("--leave", type=float, default=2.5, help="s, to let it work on then")
+    parser.add_argument(
+        "--catch", type=float, default=6.0, help="s, at most, until a worker holds something"
+    )
+    parser.add_argument(
+        "--leave", type=float, default=2.5, help="s, at most, that it works on before the kill"
+    )
     parser.add_argument("--partition", type=float, default=90.0, help="s, of a cut-off worker")
     parser.add_argument("--slow", action="store_true", help="with the heartbeats of the product")
     parser.add_argument(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from newsletter.domain.announcements import following
 from newsletter.store import Store
-from tests.fakes.recorded import AGE, SPANS, Service, Span, Verdict, judge, read
+from tests.fakes.recorded import AGE, SPANS, Comparison, Service, Span, compare, read
 
 RECORDING = Path(__file__).parents[3] / "shared" / "corpus" / "announced.csv.gz"
 WAYS = ("feed there", "feed missed every fifth day", "feed missing", "API five hours late")
@@ -30,11 +30,11 @@ WANTED = 0.995
 class Lived:
     """What came of one way, over one span or all."""
 
-    verdict: Verdict = field(default_factory=Verdict)
+    comparison: Comparison = field(default_factory=Comparison)
     counts: list[int] = field(default_factory=list)
 
     def add(self, other: Lived) -> None:
-        self.verdict.add(other.verdict)
+        self.comparison.add(other.comparison)
         self.counts += other.counts
 
 
@@ -56,14 +56,14 @@ def live_through(way: str, span: Span, recording: Path) -> Lived:
         service = Service(store, span, read(recording), feedless, delay)
         service.live()
         store.close()
-    return Lived(judge(service), list(service.counts.values()))
+    return Lived(compare(service), list(service.counts.values()))
 
 
 def faults(way: str, lived: Lived) -> list[str]:
     """What must not be: papers twice, too many on another day, or never seen although the feed was
     there; and where it was missed, papers of which no receipt says that they may lack.
     """
-    found = lived.verdict
+    found = lived.comparison
     wrong = [f"{way}: twice: {case}" for case in found.twice]
     never = found.unsaid if way.startswith("feed miss") else found.never
     wrong += [f"{way}: never: {case}" for case in never]
@@ -107,7 +107,7 @@ def _print(lived: dict[str, Lived]) -> None:
     print("one for each category and one for all of them.")
     print(f"{'':28}{'papers':>8}{'same day':>10}{'later':>7}{'never':>7}{'said':>6}{'twice':>7}")
     for way, one in lived.items():
-        found = one.verdict
+        found = one.comparison
         said = len(found.never) - len(found.unsaid)
         print(
             f"{way:28}{found.papers:8,}{found.same_day:10,}{len(found.later):7}"

@@ -233,7 +233,7 @@ class Disturbances:
         if process.status == -signal.SIGKILL:
             self.done["kills"] += 1
         elif left := _in_hand(self.week, process.pid):
-            message = f"asked to end it left {left} mails in hand"
+            message = f"asked to end it left {left} mails in flight"
             raise SimulationError(message)
 
 
@@ -455,7 +455,7 @@ def a_week(given: argparse.Namespace, seed: int, cluster: str) -> Iterator[Week]
         yield week
 
 
-def play(given: argparse.Namespace, seed: int) -> Iterator[tuple[dict[str, Any], list[str]]]:
+def run_seed(given: argparse.Namespace, seed: int) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """The figures of one seed, and what was wrong, for each database."""
     with a_week(given, seed, "") as week:
         say(f"seed {seed}: {week.days} days for {len(week.readers)} readers, undisturbed")
@@ -537,7 +537,7 @@ def main() -> int:
         importlib.import_module(name)
     all_wrong = []
     for seed in range(given.seed, given.seed + given.seeds):
-        for figures, wrong in play(given, seed):
+        for figures, wrong in run_seed(given, seed):
             all_wrong += wrong
             used = round(sum(os.times()[:4]))
             print(

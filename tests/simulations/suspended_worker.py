@@ -33,7 +33,7 @@ PATIENCE = 500
 def suspended_worker(
     server: WorkerForkServer, postgres: str, folder: Path, kind: str, lease: float = 5.0
 ) -> Iterator[SuspendedWorker]:
-    """`kind` says of which tasks the worker has one in hand when it is suspended: score or mail."""
+    """`kind` says of which tasks the worker holds one when it is suspended: score or mail."""
     with (
         own_database(postgres) as url,
         FakeSendGrid(delay=0.3) as mail,

@@ -50,7 +50,7 @@ LATE = date(2025, 10, 29), timedelta(hours=6)
 CATEGORIES = ("cs.LG", "cs.AI", "cs.CL", "math.ST")
 PAPERS_A_DAY = 12
 SEND_SECONDS = 0.002
-HASTE = 20
+TIME_FACTOR = 20
 PASSES_SECONDS = 240.0
 CALM = ""
 ON_THE_WAY = "while answers are on the way"
@@ -82,7 +82,7 @@ class Clocks:
 
     def _read(self) -> tuple[float, float]:
         true, wrong, at = struct.unpack("ddd", self._page[:24])
-        return true + min((stopwatch.monotonic() - at) * HASTE, PASSES_SECONDS), wrong
+        return true + min((stopwatch.monotonic() - at) * TIME_FACTOR, PASSES_SECONDS), wrong
 
     def set(self, true: datetime) -> None:
         self._write(true.timestamp(), self._read()[1])

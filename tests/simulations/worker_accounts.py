@@ -37,7 +37,7 @@ class Cut:
     at: datetime
     healed: datetime | None = None
 
-    def had_in_hand(self, one: Any) -> bool:
+    def may_have_held(self, one: Any) -> bool:
         """Whether a call may have been under way then, and looked like that of a dead worker.
 
         A worker is known to be alive when the first heartbeat after the cut is written.
@@ -62,7 +62,7 @@ def silences(file: Path) -> list[Cut]:
 
 def figures(
     store: Store,
-    struck: Collection[str],
+    disturbed: Collection[str],
     cuts: Collection[Cut],
     mail: FakeSendGrid,
     model: FakeAnthropic,
@@ -86,10 +86,10 @@ def figures(
         if one.state in (CallState.DONE, CallState.ANSWERED)
         for paper in one.papers.values()
     )
-    excused = Counter(
+    in_flight = Counter(
         (one.fingerprint, paper)
         for one in calls
-        if any(cut.had_in_hand(one) for cut in cuts)
+        if any(cut.may_have_held(one) for cut in cuts)
         for paper in one.papers.values()
     )
     wanted = {paper.id: honest(paper.title, paper.abstract) for paper in papers(PAPERS)}
@@ -109,27 +109,27 @@ def figures(
         ),
         "unknown without a reason": sum(not one.reason for one in unknown),
         "unknown of one neither killed nor cut off": sum(
-            one.reason == SENDER_LOST and not of_any(one.lease_owner, struck) for one in unknown
+            one.reason == SENDER_LOST and not of_any(one.lease_owner, disturbed) for one in unknown
         ),
         "unknown for want of an answer": sum(
             one.reason != SENDER_LOST and "timed out" not in one.reason for one in unknown
         ),
         "scores": len(scores),
         "right scores": right,
-        "papers bought twice": sum(number > 1 + excused[key] for key, number in bought.items()),
-        "papers in hand at cuts": excused.total(),
+        "papers bought twice": sum(number > 1 + in_flight[key] for key, number in bought.items()),
+        "papers in flight at cuts": in_flight.total(),
         "calls paid": len(model.answered),
         "calls lost": sum(one.state == CallState.LOST for one in calls),
         "calls lost of one neither killed nor cut off": sum(
-            one.state == CallState.LOST and not of_any(one.owner, struck) for one in calls
+            one.state == CallState.LOST and not of_any(one.owner, disturbed) for one in calls
         ),
         "whole digests": digests,
     }
 
 
-def of_any(owner: str, struck: Collection[str]) -> bool:
+def of_any(owner: str, disturbed: Collection[str]) -> bool:
     """Whether the owner of a row was killed, cut off from the database, or silent for long."""
-    return any(owner.startswith(one) for one in struck)
+    return any(owner.startswith(one) for one in disturbed)
 
 
 def faults(found: dict[str, Any], lost_answers: int, deliveries: int, rubrics: int) -> list[str]:
@@ -150,7 +150,7 @@ def faults(found: dict[str, Any], lost_answers: int, deliveries: int, rubrics: i
         > lost_answers,
         "a score is missing": found["scores"] != rubrics * PAPERS,
         "a score is wrong": found["right scores"] != found["scores"],
-        "a paper was bought twice that was not in hand at a cut": found["papers bought twice"] > 0,
+        "a paper was bought twice, and not in flight at a cut": found["papers bought twice"] > 0,
         "a call is lost of one that was neither killed nor cut off": found[
             "calls lost of one neither killed nor cut off"
         ]
