@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -175,8 +176,7 @@ def _write(plan: Plan, settings: Settings) -> None:
             draft.touch(mode=0o600 if target is env else 0o644)
             draft.write_text(text[target], encoding="utf-8")
             if target.exists():
-                # Whoever runs the service must still be able to read it.
-                os.chown(draft, target.stat().st_uid, target.stat().st_gid)
+                keep_owner(draft, target)
         bootstrap.open_store(settings, create=True).close()
         for target, draft in drafts.items():
             draft.replace(target)
@@ -189,6 +189,20 @@ def _write(plan: Plan, settings: Settings) -> None:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
     say(f"Wrote {env} ({plural(len(plan.values), 'setting')}) and {rubric}.")
+
+
+def keep_owner(draft: Path, target: Path) -> None:
+    """Give `draft` the owner of `target`: the user of the service must be able to read it.
+
+    A group of which this user is no member cannot be kept, and nothing depends on it.
+    """
+    before = target.stat()
+    try:
+        os.chown(draft, before.st_uid, before.st_gid)
+    except PermissionError:
+        readable_by_all = draft.stat().st_mode & stat.S_IROTH
+        if before.st_uid != os.geteuid() and not readable_by_all:
+            raise
 
 
 def _wants_test_mail(options: InitOptions, plan: Plan, ask: questions.Asker) -> bool:

@@ -12,9 +12,12 @@ import signal
 import stat
 import termios
 import time
+from contextlib import nullcontext
 from datetime import datetime
 from email import message_from_bytes
 from email.policy import default
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
@@ -22,6 +25,7 @@ import pytest
 from dotenv import dotenv_values
 
 from newsletter import env_file
+from newsletter.cli.init import keep_owner
 from newsletter.domain.rubric_draft import draft_locally
 from newsletter.rubrics.file import load
 from tests.fakes import command
@@ -35,7 +39,6 @@ from tests.fakes.smtp import FakeSmtp
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import EmailMessage
-    from pathlib import Path
 
 ME = "me@example.org"
 
@@ -324,6 +327,29 @@ def test_env_keeps_its_owner(newcomer: Newcomer) -> None:
     os.chown(env, 65534, 65534)
     assert newcomer.init("--yes").status == 0
     assert (env.stat().st_uid, env.stat().st_gid) == (65534, 65534)
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "may"),
+    [(65534, 0o600, True), (0, 0o600, False), (0, 0o644, True)],
+    ids=["own", "of another user", "of another user, readable by all"],
+)
+def test_a_group_of_others_does_not_stop_init(owner: int, mode: int, *, may: bool) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may act as another user")
+    with TemporaryDirectory(dir="/tmp") as name:
+        target, draft = Path(name, "target"), Path(name, "draft")
+        target.touch(mode=0o600)
+        draft.touch(mode=mode)
+        os.chown(target, owner, 54321)
+        os.chown(draft, 65534, 65534)
+        Path(name).chmod(0o777)
+        os.seteuid(65534)
+        try:
+            with nullcontext() if may else pytest.raises(PermissionError):
+                keep_owner(draft, target)
+        finally:
+            os.seteuid(0)
 
 
 def test_a_value_that_would_change_is_refused(tmp_path: Path) -> None:
