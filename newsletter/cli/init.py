@@ -242,10 +242,17 @@ def _say_next(plan: Plan, settings: Settings) -> None:
         say(f"  {line}")
 
 
+def cron_command(called: Path) -> str:
+    """How to call the program by whole paths, as crontab has a PATH of its own."""
+    # Called by `python -m newsletter`: that file cannot be executed.
+    if called.name == "__main__.py":
+        return f"{sys.executable} -m newsletter"
+    return str(called.absolute())
+
+
 def _ways_to_keep_running(settings: Settings) -> Iterator[str]:
     """Lines for cron, and in a checkout, which has their files, for systemd and Docker."""
-    # crontab has a PATH of its own.
-    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
+    program, here = cron_command(Path(sys.argv[0])), Path.cwd()
     machine = ZoneInfo(questions.machine_zone())
     today = bootstrap.now().astimezone(settings.zone).date()
     local = datetime.combine(today, settings.send_at, settings.zone).astimezone(machine)

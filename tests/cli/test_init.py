@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import stat
+import sys
 import termios
 import time
 from contextlib import nullcontext
@@ -25,7 +26,7 @@ import pytest
 from dotenv import dotenv_values
 
 from newsletter import env_file
-from newsletter.cli.init import keep_owner
+from newsletter.cli.init import cron_command, keep_owner
 from newsletter.domain.rubric_draft import draft_locally
 from newsletter.rubrics.file import load
 from tests.fakes import command
@@ -350,6 +351,12 @@ def test_a_group_of_others_does_not_stop_init(owner: int, mode: int, *, may: boo
                 keep_owner(draft, target)
         finally:
             os.seteuid(0)
+
+
+def test_the_line_for_crontab_can_be_executed() -> None:
+    assert cron_command(Path("/srv/.venv/bin/newsletter")) == "/srv/.venv/bin/newsletter"
+    module = cron_command(Path("/srv/newsletter/__main__.py"))
+    assert module == f"{sys.executable} -m newsletter"
 
 
 def test_a_value_that_would_change_is_refused(tmp_path: Path) -> None:
