@@ -158,6 +158,13 @@ def test_the_menu_marks_rubrics_on_their_pages_too(operator: Operator):
         assert [one.get_text() for one in marked] == ["Rubrics"], path
 
 
+def test_every_button_of_the_editor_leads_to_the_editor(operator: Operator):
+    for path in (EDIT, NEW):
+        buttons = operator.get(path).soup.find("main").select("[formaction]")
+        leads = {one["formaction"].partition("#")[0] for one in buttons}
+        assert leads == {path}
+
+
 def test_versions_have_their_dates_costs_and_changes(operator: Operator, store: Store):
     lower = replace(STARS_FILE, relevance=5)
     for day, rubric in ((TUESDAY, STARS_FILE), (WEDNESDAY, STARS_FILE), (THURSDAY, lower)):
