@@ -310,6 +310,7 @@ def test_another_readers_token_shows_and_changes_nothing_of_this_one(site: Site,
     assert everything(site, ada) == before
 
 
+CONFIRM, UNSUBSCRIBE = "/confirm/{token}", "/unsubscribe/{token}"
 TOKENS_OF_NOBODY = [
     "nonsense",
     LINKS.token(Purpose.REPLY, "a" * 32),
@@ -323,9 +324,11 @@ TOKENS_OF_NOBODY = [
 def test_a_token_of_nobody_shows_and_changes_nothing(site: Site, route: str):
     ada = reader(site.store)
     before = everything(site, ada)
+    # A link to confirm that has expired and the link of a test email are answered as usual.
+    statuses = {400, 404, 405} | ({200} if route in {CONFIRM, UNSUBSCRIBE} else set())
     for token in TOKENS_OF_NOBODY:
         for page in answers(site, route.replace("{token}", token)):
-            assert page.status in {200, 400, 404, 405}, token
+            assert page.status in statuses, token
             assert "ada@example.org" not in page.text, token
         assert everything(site, ada) == before, token
 
