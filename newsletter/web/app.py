@@ -36,7 +36,7 @@ from newsletter.web import (
 )
 from newsletter.web.context import RubricDeleted
 from newsletter.web.forms import with_form, with_large_form, with_upload
-from newsletter.web.middleware import SecurityHeaders, TrustedProxies
+from newsletter.web.middleware import PathsWithoutNul, SecurityHeaders, TrustedProxies
 from newsletter.web.operator import (
     auth,
     log,
@@ -187,6 +187,7 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
         ],
         middleware=[
             Middleware(TrustedProxies),
+            Middleware(PathsWithoutNul),
             Middleware(SecurityHeaders, secure=site.app.settings.public_url.startswith("https:")),
             Middleware(GZipMiddleware, minimum_size=2_000),
         ],

@@ -1,4 +1,4 @@
-"""ASGI middleware: security headers, and trust in proxies.
+"""ASGI middleware: paths without NUL, security headers, and trust in proxies.
 
 `X-Forwarded-For` and the operator's header are accepted only from the proxies that the environment
 variable FORWARDED_ALLOW_IPS lists (default 127.0.0.1).
@@ -31,6 +31,18 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
 A_YEAR = "max-age=31536000"
+
+
+class PathsWithoutNul:
+    """Replaces NUL characters in paths: PostgreSQL refuses them as part of a value."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "\0" in scope["path"]:
+            scope = {**scope, "path": scope["path"].replace("\0", "\ufffd")}
+        await self._app(scope, receive, send)
 
 
 class SecurityHeaders:

@@ -245,7 +245,7 @@ def test_a_task_over_which_many_workers_died_ends_and_says_so(shared: Store) -> 
         enqueue(engine, mails(1), "gone/1/a/w9")
         engine._reap("here")
     assert states(shared) == {"CANCELLED": 1}
-    found = engine._look({str(task): task for task in mails(1)})
+    found = engine._poll_results({str(task): task for task in mails(1)})
     assert [one.problem for one in found.values()] == [
         "25 workers died while running it; their logs may say why"
     ]
