@@ -29,9 +29,13 @@ settings.load_profile("newsletter")
 gc.disable()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: some tests wait for a lease or for a lock's timeout."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Three more than there are cores: many tests wait for a process, a lease or a lock.
+
+    Simulations start processes of their own, so there is one more.
+    """
+    simulations = all("simulations" in folder for folder in config.args)
+    return (os.cpu_count() or 1) + (1 if simulations else 3)
 
 
 WAITING = (
