@@ -149,7 +149,7 @@ bench-million: $(VENV)/dev.stamp ## Query plans and times of a daily run over a 
 bench-history: $(VENV)/dev.stamp ## Commands and pages over a year of history; FILE=year.db keeps the database
 	@$(BIN)/python -m bench history $(if $(FILE),--file $(FILE))
 
-bench-goals: $(VENV)/dev.stamp ## Each goal of issue 16: before, now, met or missed; about 15 minutes. ONLY="morning year" YEAR=year.db
+bench-goals: $(VENV)/dev.stamp ## Each goal of issue 16: before, now, met or missed; about 5 minutes. ONLY="morning year" YEAR=year.db
 	@$(BIN)/python -m bench goals $(if $(ONLY),--only $(ONLY)) $(if $(YEAR),--year $(YEAR))
 
 bench-copy: $(VENV)/dev.stamp ## Copy SQLite to PostgreSQL and back, and compare every row

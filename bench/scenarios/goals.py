@@ -3,7 +3,7 @@
     python -m bench goals [--only NAME ...] [--year FILE]
 
 "Before" is the issue's own figure. Each measurement calls another benchmark's functions, in a
-process of its own, one after the other; all take about 15 minutes on a quiet machine. `--year` is
+process of its own, one after the other; all take about 5 minutes on a quiet machine. `--year` is
 an SQLite file of `bench history`, used again. A measurement that fails is said to have failed, and
 the others go on; the exit code is 0 whatever is missed.
 """
