@@ -183,7 +183,7 @@ def _vote(store: Store, now: datetime) -> str:
     with store.begin() as tx:
         if subscriptions.by_id(tx, READER) is None:
             new = Subscription(READER, "pages@example.org", "rubric-0", consent="of the bench")
-            subscriptions.save(tx, new, now)
+            subscriptions.insert_new(tx, new, now)
             tx.execute(MAILED, {"prefix": READER[:24], "reader": READER})
         found = tx.scalars(picks.order_by(digest_paper.c.digest_id.desc()).limit(VOTES)).all()
         for paper_id in found:

@@ -125,31 +125,6 @@ def count(tx: Connection) -> int:
     return tx.scalar(query) or 0
 
 
-def save(tx: Connection, given: Subscription, now: datetime) -> SubscriberChange:
-    """Add a subscriber with one subscription, or take over all that was given for a known address.
-
-    The known id stays. Neither a pause nor a departure is undone by it; a pending one becomes
-    active when `given` is. Another rubric than the known one is a move.
-    """
-    if suppressions.reason_for(tx, given.email, given.rubric):
-        return SubscriberChange.SUPPRESSED
-    found = of_address(tx, given.email)
-    if not found:
-        insert_new(tx, given, now)
-        return SubscriberChange.ADDED
-    known = next((one for one in found if one.rubric == given.rubric), found[0])
-    waits = known.state is SubscriberState.PENDING and given.state is SubscriberState.ACTIVE
-    merged = replace(
-        given,
-        id=known.id,
-        subscriber_id=known.subscriber_id,
-        since=known.since,
-        state=given.state if waits else known.state,
-        consent=given.consent if waits or not known.consent else known.consent,
-    )
-    return change(tx, known, merged, now)
-
-
 def insert_new(tx: Connection, given: Subscription, now: datetime) -> None:
     """Add a new subscriber, and their first subscription with the same id."""
     of_reader, own = rows_of_new(given, now)
@@ -315,12 +290,6 @@ def activate(tx: Connection, subscription_id: str, consent: str, now: datetime) 
     return _transition(
         tx, known.id, SubscriberState.PENDING, SubscriberState.ACTIVE, "confirmed", now, consent
     )
-
-
-def reopen(tx: Connection, subscription_id: str, way: str, now: datetime) -> bool:
-    """Who left asks to come back: pending again. Nothing but a confirmation is sent till then."""
-    left, waits = SubscriberState.UNSUBSCRIBED, SubscriberState.PENDING
-    return _transition(tx, subscription_id, left, waits, way, now)
 
 
 def leave(tx: Connection, subscription_id: str, way: str, now: datetime) -> bool:

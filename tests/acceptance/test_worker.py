@@ -128,7 +128,7 @@ def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
         store.migrate()
         with store.begin() as tx:
             for n in range(READERS):
-                subscriptions.save(tx, reader(n, rubric="small"), START)
+                subscriptions.insert_new(tx, reader(n, rubric="small"), START)
         with started(made, "worker", "--id", "w1", "--port", "0") as worker:
             port = port_of(worker)
             for path in ("healthz", "readyz", "metrics"):

@@ -156,7 +156,7 @@ def test_soft_bounces_of_before_count_no_more(store: Store):
     ]
     restored = told[-1].at + timedelta(days=1)
     with store.begin() as tx:
-        subscriptions.save(tx, person, START)
+        subscriptions.insert_new(tx, person, START)
         events.apply(tx, told, told[-1].at)
         assert subscribers.count_states(tx).keys() == {"bounced"}
         assert restore_subscriber.restore(tx, person.email, (), "asked", restored)

@@ -68,6 +68,10 @@ def daily(day: date, *scores: int, of: Rubric | None = None) -> Digest:
     )
 
 
+def _subscription(name: str, wishes: dict) -> Subscription:
+    return Subscription(name * 32, f"{name}@example.org", **{"rubric": "models", **wishes})
+
+
 @dataclass
 class PlannedService:
     """A service whose digests are frozen at half past one in the morning."""
@@ -87,15 +91,13 @@ class PlannedService:
                 digests.save(tx, made, at)
 
     def add_reader(self, name: str, at: datetime = LONG_AGO, **wishes) -> None:
-        given = Subscription(name * 32, f"{name}@example.org", wishes.pop("rubric", "models"))
         with self.store.begin() as tx:
-            subscriptions.save(tx, self._with(given, wishes), at)
+            subscriptions.insert_new(tx, _subscription(name, wishes), at)
 
-    def _with(self, given: Subscription, wishes: dict) -> Subscription:
-        return Subscription(given.id, given.email, given.rubric, **wishes)
-
-    def wishes(self, name: str, at: datetime, **wishes) -> None:
-        self.add_reader(name, at, **wishes)
+    def change_preferences(self, name: str, at: datetime, **wishes) -> None:
+        with self.store.begin() as tx:
+            known = subscriptions.by_id(tx, name * 32)
+            subscriptions.change(tx, known, _subscription(name, wishes), at)
 
     def pause(self, name: str, at: datetime) -> None:
         with self.store.begin() as tx:
@@ -324,7 +326,7 @@ def test_changed_wishes_repeat_nothing_and_lose_nothing(service, before, after, 
         service.made(day)
         if day == when:
             service.wake(day, 8)
-            service.wishes("a", datetime.combine(day, time(12), UTC), **after)
+            service.change_preferences("a", datetime.combine(day, time(12), UTC), **after)
         found = service.wake(day, 13)
         if day in expected:
             assert found == expected[day]
@@ -336,7 +338,7 @@ def test_another_rubric_floods_nobody(service):
         service.made(day)
         service.made(day, slug="stars")
         assert service.wake(day) == [f"a {day:%d}-{day:%d}"]
-    service.wishes("a", datetime(2026, 3, 3, 12, tzinfo=UTC), rubric="stars")
+    service.change_preferences("a", datetime(2026, 3, 3, 12, tzinfo=UTC), rubric="stars")
     assert service.wake(TUE, 13, slug="stars") == []
     service.made(WED, slug="stars")
     assert service.wake(WED, slug="stars") == ["a 04-04"]
@@ -346,7 +348,7 @@ def test_who_confirms_late_gets_nothing_of_before(service):
     person = Subscription("a" * 32, "a@example.org", "models")
     waits = Subscription(**{**_fields(person), "state": "pending"})
     with service.store.begin() as tx:
-        subscriptions.save(tx, waits, LONG_AGO)
+        subscriptions.insert_new(tx, waits, LONG_AGO)
     service.made(MON, TUE)
     with service.store.begin() as tx:
         assert subscriptions.activate(tx, "a" * 32, "yes", datetime(2026, 3, 3, 9, tzinfo=UTC))

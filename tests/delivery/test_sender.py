@@ -100,7 +100,7 @@ def test_planning_takes_as_many_statements_for_fifty_readers_as_for_one(scenario
         arrived = [reader(people * 100 + n, rubric=rubric) for n in range(people)]
         with scenario.store.begin() as tx:
             for person in arrived:
-                subscriptions.save(tx, person, scenario.clock.now())
+                subscriptions.insert_new(tx, person, scenario.clock.now())
         said.clear()
         scenario.make_digest(rubric=rubric)
         asked.append(len(said))

@@ -14,16 +14,20 @@ from newsletter.delivery.message import compose
 from newsletter.delivery.sender import SendLimits, Tally, deliver
 from newsletter.domain.links import Links
 from newsletter.domain.mail import Delivery, DeliveryState, Email, Sender, Subscription
+from newsletter.domain.subscriber_csv import SubscriberRow
 from newsletter.settings import Settings
-from newsletter.store import subscriptions
+from newsletter.store import subscriber_import, subscriptions
 from newsletter.store.tables import delivery, digest, subscriber, subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from newsletter.mailers import Mailer
     from newsletter.store import Store
+    from newsletter.store.subscribers import SubscriberChange
 
 START = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
 LINKS = Links("https://digest.example.org", ["k" * 32], "in.example.org")
@@ -41,6 +45,15 @@ def reader(number: int = 1, **changes: Any) -> Subscription:
     }
     given["subscriber_id"] = given["id"]
     return Subscription(**{**given, **changes})
+
+
+def import_reader(
+    tx: Connection, given: Subscription, now: datetime, consent: str = "asked"
+) -> SubscriberChange:
+    """Import the address, rubric and name of a reader as one row of a file."""
+    row = SubscriberRow(line=1, email=given.email, rubric=given.rubric, name=given.name)
+    [change] = +subscriber_import.save_all(tx, [row], consent, now).counts
+    return change
 
 
 def email(to: Subscription | None = None, delivery_id: str = "", **changes: Any) -> Email:

@@ -135,7 +135,7 @@ def reader(store: Store, **changes: object) -> Subscription:
     given["consent"] = "asked"
     person = Subscription(**{**given, **changes})  # type: ignore[arg-type]
     with store.begin() as tx:
-        subscriptions.save(tx, person, NOW)
+        subscriptions.insert_new(tx, person, NOW)
     return person
 
 

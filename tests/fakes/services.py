@@ -70,7 +70,7 @@ class Deployment:
         hour = announcement(newest(now)).public_from.time()
         given = Subscription(uuid4().hex, f"{name}@example.org", rubric, send_at=hour)
         with self.store.begin() as tx:
-            subscriptions.save(tx, given, now - timedelta(days=20))
+            subscriptions.insert_new(tx, given, now - timedelta(days=20))
 
     def start(self, *words: str) -> int:
         """Start `serve`, or the command that the words name; return its process id."""

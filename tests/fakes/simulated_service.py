@@ -134,7 +134,7 @@ class Service:
     def join(self, rubric: str = "stars", number: int = 0, **preferences: Any) -> Subscription:
         person = reader(number or len(rubric), rubric=rubric, **preferences)
         with self.app.store.begin() as tx:
-            subscriptions.save(tx, person, START - timedelta(days=100))
+            subscriptions.insert_new(tx, person, START - timedelta(days=100))
         return person
 
     def build_digests(self, minutes: int = 0) -> None:

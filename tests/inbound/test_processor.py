@@ -38,7 +38,7 @@ def person() -> Subscription:
 @pytest.fixture
 def app(store: Store, person: Subscription) -> App:
     with store.begin() as tx:
-        subscriptions.save(tx, person, START)
+        subscriptions.insert_new(tx, person, START)
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
     return app_of(store, rubrics={RUBRIC: rubric})
 

@@ -38,7 +38,7 @@ from newsletter.store.tables import (
     subscription,
     suppression,
 )
-from tests.fakes.mail import LINKS, START, DeliveryScenario, FakeMailer, reader
+from tests.fakes.mail import LINKS, START, DeliveryScenario, FakeMailer, import_reader, reader
 from tests.fakes.replies import message
 from tests.fakes.webhook import SECOND, Signer, body, told
 
@@ -353,7 +353,7 @@ def test_13_a_delivery_between_resets_the_count(scenario: DeliveryScenario):
 def test_a_complaint_about_somebody_unknown_is_remembered(scenario: DeliveryScenario):
     post(scenario, told("spamreport", 9))
     with scenario.store.begin() as tx:
-        change = subscriptions.save(tx, reader(9), START)
+        change = import_reader(tx, reader(9), START)
     assert change is subscribers.SubscriberChange.SUPPRESSED
 
 

@@ -12,7 +12,7 @@ from newsletter.mailers import ListName, SuppressionListsError
 from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
 from newsletter.store import subscribers, subscriptions, suppressions
 from newsletter.store.suppressions import Reason
-from tests.fakes.mail import reader, settings
+from tests.fakes.mail import import_reader, reader, settings
 from tests.fakes.sendgrid_lists import FakeLists
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def lists(fake: FakeLists, timeout: float = 5.0) -> SendGridSuppressions:
 def join(store: Store, number: int = 1, email: str = "") -> Subscription:
     person = reader(number, email=email or f"reader{number}@example.org")
     with store.begin() as tx:
-        subscriptions.save(tx, person, LONG_AGO)
+        subscriptions.insert_new(tx, person, LONG_AGO)
     return person
 
 
@@ -153,7 +153,8 @@ def test_who_came_back_is_taken_off_their_list(store: Store, fake: FakeLists):
 def test_an_import_takes_nobody_off_their_list(store: Store, fake: FakeLists):
     person = reader()
     with store.begin() as tx:
-        subscriptions.save(tx, person, NOW)
+        import_reader(tx, person, NOW)
+        [person] = subscriptions.of_address(tx, person.email)
     fake.put("unsubscribes", person.email)
 
     assert night(store, fake, NOW + timedelta(days=1)) == SyncResult(imported=1)
@@ -256,7 +257,7 @@ def test_an_erasure_is_passed_on_once_and_the_suppression_stays(store: Store, fa
 
 def saved(store: Store, email: str) -> subscribers.SubscriberChange:
     with store.begin() as tx:
-        return subscriptions.save(tx, reader(9, email=email), NOW)
+        return import_reader(tx, reader(9, email=email), NOW)
 
 
 def test_an_erasure_waits_while_the_provider_is_away(store: Store, fake: FakeLists):

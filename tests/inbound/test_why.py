@@ -67,7 +67,7 @@ def ask(app, text, slug=RUBRIC.slug):
 def subscribed(store, number=1, **changes):
     person = reader(number, rubric=RUBRIC.slug, **changes)
     with store.begin() as tx:
-        subscriptions.save(tx, person, MORNING)
+        subscriptions.insert_new(tx, person, MORNING)
     return person
 
 

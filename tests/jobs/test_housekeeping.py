@@ -82,7 +82,7 @@ class HousekeptService:
         )
         self.ann = reader(rubric="foundation-models")
         with store.begin() as tx:
-            subscriptions.save(tx, self.ann, NOW - timedelta(days=100))
+            subscriptions.insert_new(tx, self.ann, NOW - timedelta(days=100))
 
     @property
     def reply(self) -> bytes:

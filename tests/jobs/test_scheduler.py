@@ -48,7 +48,7 @@ class ScheduledService:
         joined = datetime(2025, 11, 1, tzinfo=UTC)
         given = Subscription(email[0] * 32, email, rubric, **wishes)
         with self.app.store.begin() as tx:
-            subscriptions.save(tx, given, joined)
+            subscriptions.insert_new(tx, given, joined)
 
     def served(self, at: str) -> list[str]:
         """Who has mail after a wake-up of both jobs at that time of November 2025."""
@@ -98,7 +98,7 @@ def test_who_joins_after_the_hour_waits_for_the_next(service):
     service.served("18T07:01")
     given = Subscription("b" * 32, "bob@example.org", "foundation-models")
     with service.app.store.begin() as tx:
-        subscriptions.save(tx, given, service.now)
+        subscriptions.insert_new(tx, given, service.now)
     assert service.served("18T09:00") == ["a"]
 
 

@@ -166,7 +166,7 @@ def test_a_lane_renders_before_it_lets_a_mail_go(app):
     rubric = app.rubrics["foundation-models"]
     with app.store.begin() as tx:
         for number in range(3):
-            subscriptions.save(tx, reader(number, rubric=rubric.slug), NOW)
+            subscriptions.insert_new(tx, reader(number, rubric=rubric.slug), NOW)
         made = issues.digest((issues.pick(1),), rubric=rubric, date=DAY)
         digest_id = digests.save(tx, made, app.clock())
     planner.plan_all(app.store, rubric.slug, DAY, app.clock())

@@ -54,7 +54,7 @@ def found(installation: Installation, readers: int) -> Store:
     with store.begin() as tx:
         for number in range(readers):
             one = Subscription(uuid4().hex, f"reader{number}@example.org", "one", send_at=hour)
-            subscriptions.save(tx, one, now - timedelta(days=20))
+            subscriptions.insert_new(tx, one, now - timedelta(days=20))
     return store
 
 

@@ -228,7 +228,7 @@ class Week:
                     send_at=one.hour,
                     days=one.days,
                 )
-                subscriptions.save(tx, given, SUNDAY - timedelta(days=20))
+                subscriptions.insert_new(tx, given, SUNDAY - timedelta(days=20))
         store.close()
         (self.folder / "rubrics").mkdir()
         for slug, categories in RUBRICS.items():

@@ -178,7 +178,7 @@ def settle(order: Order, rubrics: int, readers: int) -> None:
     with store.begin() as tx:
         for n in range(readers):
             one = reader(n, rubric=f"r{n % rubrics:04}", since=SUBMITTED)
-            subscriptions.save(tx, one, SUBMITTED)
+            subscriptions.insert_new(tx, one, SUBMITTED)
     if not store.is_sqlite:
         # A kill half-way through DBOS's own migrations is DBOS's own affair.
         DbosEngine(store, bootstrap.now).run(

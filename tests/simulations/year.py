@@ -517,7 +517,7 @@ class Service:
         with self.app.store.begin() as tx:
             known = subscriptions.find(tx, reader.email)
             if known is None:
-                subscriptions.save(tx, given, self.clock())
+                subscriptions.insert_new(tx, given, self.clock())
                 return
             if reader.rubric in OWN:
                 _save_own(tx, known.subscriber_id, reader.rubric, self.clock())
@@ -541,7 +541,7 @@ class Service:
             if act == "leave":
                 subscriptions.leave(tx, known.id, "one-click", self.clock())
             elif act == "save":
-                subscriptions.save(tx, replace(known, **wishes), self.clock())
+                subscriptions.change(tx, known, replace(known, **wishes), self.clock())
             else:
                 acts = {"pause": subscribers.pause, "resume": subscribers.resume}
                 acts[act](tx, known.subscriber_id, "page", self.clock())

@@ -27,7 +27,7 @@ def test_the_first_reader_of_each_schedule_stands_for_all(store: Store):
     ]
     with store.begin() as tx:
         for one in readers:
-            subscriptions.save(tx, one, one.since)
+            subscriptions.insert_new(tx, one, one.since)
         suppressions.suppress(tx, readers[-1].email, Reason.COMPLAINED, "hook", START)
         found = audience.first_readers(tx, RUBRIC)
     assert {

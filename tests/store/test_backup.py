@@ -98,11 +98,9 @@ def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_
     scenario.send(mailer)
     assert len(mailer.taken) == before
     with store.begin() as tx:
-        assert restore_holds.count_held(tx) == held
         [one, *_] = [row for row in scenario.rows() if row.state == "unknown"]
         news = events.Event(EventKind.DELIVERED, one.email, LATER, one.id)
         events.apply(tx, [news], LATER)
-        assert restore_holds.count_held(tx) == held - 1
         assert restore_holds.release(tx, LATER, sent=False) == held - 1
     scenario.send(mailer)
     assert set(states(store).values()) == {"accepted"}

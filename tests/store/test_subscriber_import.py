@@ -34,9 +34,9 @@ RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anythin
 def known_before(tx: Connection) -> None:
     """Some of every state a file may meet."""
     for number, state in enumerate(SubscriberState):
-        subscriptions.save(tx, reader(number, state=state), START)
+        subscriptions.insert_new(tx, reader(number, state=state), START)
     gone = reader(20)
-    subscriptions.save(tx, gone, START)
+    subscriptions.insert_new(tx, gone, START)
     subscriptions.leave(tx, gone.id, "reply", START)
     suppressions.suppress(tx, "reader21@example.org", Reason.COMPLAINED, "event", START)
 

@@ -49,7 +49,7 @@ def tx(store: Store) -> Iterator[Connection]:
 def both(tx: Connection) -> tuple[Subscription, Subscription]:
     """One address that reads stars and models."""
     given = reader(rubric="stars", days=("mon",), timezone="Asia/Tokyo", max_papers=9)
-    subscriptions.save(tx, given, START)
+    subscriptions.insert_new(tx, given, START)
     added = subscriptions.add(tx, given.id, "models", LATER, consent="asked")
     found = subscriptions.by_id(tx, added)
     assert found
@@ -97,7 +97,7 @@ def test_a_cadence_length_and_format_are_of_one_subscription_the_zone_of_all(
 
 def test_the_only_subscription_changes_the_subscriber(tx: Connection) -> None:
     given = reader(rubric="stars")
-    subscriptions.save(tx, given, START)
+    subscriptions.insert_new(tx, given, START)
     subscriptions.set_preferences(tx, given.id, {"days": WEEKLY}, START)
     added = subscriptions.by_id(tx, subscriptions.add(tx, given.id, "models", LATER))
     assert added
@@ -194,7 +194,7 @@ def test_an_erasure_ends_all_and_is_remembered(
 
 def test_a_move_leaves_one_and_joins_the_other_with_the_same_preferences(tx: Connection) -> None:
     given = reader(rubric="stars", days=("fri",))
-    subscriptions.save(tx, given, START)
+    subscriptions.insert_new(tx, given, START)
     moved = subscriptions.move(tx, given.id, "models", LATER)
     assert moved
     assert (moved.rubric, moved.days, moved.state) == ("models", ("fri",), ACTIVE)
@@ -208,7 +208,7 @@ def test_a_move_leaves_one_and_joins_the_other_with_the_same_preferences(tx: Con
 
 def test_a_pending_subscription_that_moves_stays_one_and_waits(tx: Connection) -> None:
     given = reader(rubric="stars", state=PENDING)
-    subscriptions.save(tx, given, START)
+    subscriptions.insert_new(tx, given, START)
     moved = subscriptions.move(tx, given.id, "models", LATER)
     assert moved
     assert (moved.id, states(tx)) == (given.id, {"models": PENDING})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, func, literal, select, update
+from sqlalchemy import case, literal, select, update
 
 from newsletter.domain.announcements import announcement
 from newsletter.domain.mail import DeliveryState
@@ -64,18 +64,10 @@ def state_and_reason(
     return state, why
 
 
-def count_held(tx: Connection) -> int:
-    return tx.scalar(select(func.count()).select_from(delivery).where(*_is_held())) or 0
-
-
 def release(tx: Connection, now: datetime, *, sent: bool) -> int:
     """The operator says what became of all that is held: it went out, or is sent now."""
     state = DeliveryState.ACCEPTED if sent else DeliveryState.PENDING
     changes = {"state": state.value, "reason": "by the operator", "not_before": None}
-    done = tx.execute(update(delivery).where(*_is_held()).values(**changes, changed_at=now))
-    return done.rowcount
-
-
-def _is_held() -> tuple[ColumnElement[bool], ...]:
     unknown = delivery.c.state == DeliveryState.UNKNOWN.value
-    return unknown, delivery.c.reason.startswith(HELD, autoescape=True)
+    held = unknown & delivery.c.reason.startswith(HELD, autoescape=True)
+    return tx.execute(update(delivery).where(held).values(**changes, changed_at=now)).rowcount
