@@ -11,6 +11,7 @@ import pytest
 
 from newsletter.store import Store
 from tests.fakes.database import copied, emptied, fresh_schema, migrated_file
+from tests.fakes.waiting import let_threads_end
 from tests.suite_size import (  # noqa: F401
     pytest_collection_finish,
     pytest_collection_modifyitems,
@@ -56,3 +57,4 @@ def store(
     path = Path(str(made.url.database))
     with copied(path, tmp_path) if made.is_sqlite else emptied(made) as ready:
         yield ready
+        let_threads_end()

@@ -103,4 +103,4 @@ def served(app: Any, connection: type[Connection] = Connection) -> Iterator[Brow
         yield Browser(server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(240)

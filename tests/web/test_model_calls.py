@@ -21,7 +21,7 @@ from tests.fakes.browser import served
 from tests.fakes.pages import MODELS, THURSDAY, issue, reader
 from tests.fakes.rubric_pages import DRAFT, list_day, path_of, post_files, save_draft, site_of
 from tests.fakes.scoring import honest, wall_clock
-from tests.fakes.waiting import wait_until
+from tests.fakes.waiting import let_threads_end, wait_until
 from tests.web.test_rubric_preview import marked
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def hanging() -> Iterator[Hanging]:
     with Hanging() as fake:
         yield fake
         fake.go_on.set()
+        let_threads_end()
 
 
 def impatient(store: Store, fake: FakeAnthropic) -> Site:
