@@ -225,6 +225,18 @@ def test_the_group_is_written_down_before_the_request_leaves(
     assert seen == [([MailBatchState.STARTED], {DeliveryState.SENDING})]
 
 
+class FirstHasty(SmallGroups):
+    """Has a short timeout for the first batch: a busy machine may be slow to answer the others."""
+
+    def __init__(self, fake: FakeSendGrid) -> None:
+        given = settings(sendgrid_api_key="SG.secret", sendgrid_url=fake.url)
+        super().__init__(given, timeout=240.0)
+        self.first = [SmallGroups(given, timeout=3.0)]
+
+    def send_batch(self, batch: BatchEmail) -> str:
+        return self.first.pop().send_batch(batch) if self.first else super().send_batch(batch)
+
+
 @pytest.mark.parametrize("act", ["stall", "reset", "garbage", "truncate"])
 @pytest.mark.parametrize("accepts", [True, False])
 def test_a_lost_answer_behind_the_fence_is_withdrawn_and_sent_anew(
@@ -233,9 +245,7 @@ def test_a_lost_answer_behind_the_fence_is_withdrawn_and_sent_anew(
     settled(scenario, 15)
     fake.faults.append(Fault(act=act, accepts=accepts))
 
-    # Only a stalled answer is waited for in vain; a busy machine may be slow to give the others.
-    sending = mailer(fake, timeout=3.0 if act == "stall" else 240)
-    tally = run(scenario, fake, due=ahead(scenario), mailer=sending)
+    tally = run(scenario, fake, due=ahead(scenario), mailer=FirstHasty(fake))
 
     assert tally == Tally(accepted=15)
     assert max(Counter(fake.addresses).values()) == 1

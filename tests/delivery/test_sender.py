@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Email
 
 
-def sendgrid(fake: FakeSendGrid, timeout: float = 5.0) -> SendGridMailer:
+def sendgrid(fake: FakeSendGrid, timeout: float = 240.0) -> SendGridMailer:
     given = settings(sendgrid_api_key="SG.secret", sendgrid_url=fake.url)
     return SendGridMailer(given, timeout=timeout)
 

@@ -34,7 +34,7 @@ class SmallGroups(SendGridBatches):
     max_readers = 10
 
 
-def mailer(fake: FakeSendGrid, timeout: float = 5.0) -> SmallGroups:
+def mailer(fake: FakeSendGrid, timeout: float = 240.0) -> SmallGroups:
     given = settings(sendgrid_api_key="SG.secret", sendgrid_url=fake.url)
     return SmallGroups(given, timeout=timeout)
 

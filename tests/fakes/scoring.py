@@ -88,7 +88,7 @@ def settings(url: str = "http://127.0.0.1:9", **more: object) -> Settings:
 
 
 def claude(
-    fake: FakeAnthropic, *, second_opinion: bool = False, timeout: float = 30.0
+    fake: FakeAnthropic, *, second_opinion: bool = False, timeout: float = 240.0
 ) -> ClaudeScorer:
     return ClaudeScorer(settings(fake.url, second_opinion=second_opinion), timeout=timeout)
 

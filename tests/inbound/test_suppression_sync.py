@@ -31,7 +31,7 @@ def fake() -> Iterator[FakeLists]:
         yield running
 
 
-def lists(fake: FakeLists, timeout: float = 5.0) -> SendGridSuppressions:
+def lists(fake: FakeLists, timeout: float = 240.0) -> SendGridSuppressions:
     given = settings(sendgrid_api_key="SG.secret-key", sendgrid_url=fake.url)
     return SendGridSuppressions(given, timeout=timeout)
 

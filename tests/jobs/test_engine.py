@@ -36,7 +36,7 @@ needs_postgres = pytest.mark.skipif(
 )
 DAY = date(2025, 11, 18)
 NOON = datetime(2025, 11, 18, 12, 0, tzinfo=UTC)
-QUICK = HeartbeatConfig(*(timedelta(seconds=seconds) for seconds in (0.1, 0.1, 1.0)))
+QUICK = HeartbeatConfig(timedelta(seconds=0.1), timedelta(seconds=0.1))
 
 
 def mails(count: int) -> list[Task]:

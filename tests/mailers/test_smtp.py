@@ -53,7 +53,7 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 def mailer(url: str) -> SmtpMailer:
-    return SmtpMailer(settings(smtp_url=url), answer_seconds=2.0)
+    return SmtpMailer(settings(smtp_url=url), timeout=240.0, answer_seconds=240.0)
 
 
 def refused(server: FakeSmtp, mail: Email | None = None) -> SendError:

@@ -160,8 +160,13 @@ def test_a_batch_that_never_ends_is_cancelled_before_the_deadline(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.looks = 10_000
-    soon = wall_clock() + batches.CANCEL_BEFORE + timedelta(seconds=0.3)
-    result = scored(store, claude(fake), DAY, in_batch(deadline=soon))
+    hour = timedelta(hours=1)
+    soon = wall_clock() + batches.CANCEL_BEFORE + hour
+
+    def clock() -> datetime:
+        return wall_clock() + hour * bool(fake.batches.looked)
+
+    result = scored(store, claude(fake), DAY, in_batch(deadline=soon), clock=clock)
     holds(fake, result)
     assert fake.batches.held["msgbatch_1"].cancelled
 

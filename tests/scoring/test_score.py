@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -41,6 +42,8 @@ from tests.fakes.scoring import (
 from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from newsletter.domain.model import Paper, Rubric
     from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
@@ -93,23 +96,35 @@ def test_the_rubric_is_cached_by_its_first_call(
         return answer(title, said)
 
     fake.judge = judge
-    scored(store, claude(fake), papers(count))
+    scored(store, claude(fake), papers(count), limits(cache_write_seconds=240.0))
     length = fake.till.kinds["cache_creation_input_tokens"] // cold
     calls = count // 16
     assert fake.till.kinds["cache_read_input_tokens"] == (calls - cold) * length > 0
 
 
-def test_calls_wait_for_the_cache_to_be_written_and_not_for_the_whole_answer(
-    store: Store, fake: FakeAnthropic
-) -> None:
-    fake.tokens_per_second = 500.0
-    some = limits(concurrency=8, cache_write_seconds=0.2)
-    scorer = claude(fake)
-    scorer.connect()
-    scored(store, scorer, papers(112), some)
-    first, *others = fake.requests
-    output_seconds = 16 * 21 / fake.tokens_per_second
-    assert all(0 < one.at - first.at < output_seconds for one in others)
+class WritesUntilAllAsked(FakeAnthropic):
+    """No answer ends before `calls` requests came; `begun` is set when the first one begins."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(honest)
+        self.calls, self.begun, self.ended = calls, threading.Event(), list[bool]()
+
+    def output_seconds(self, _message: dict[str, Any]) -> float:
+        self.begun.set()
+        self.ended.append(wait_until(lambda: len(self.requests) == self.calls, 60))
+        return 0.0
+
+
+def test_calls_wait_for_the_cache_to_be_written_and_not_for_the_whole_answer(store: Store) -> None:
+    with WritesUntilAllAsked(7) as fake:
+
+        def clock() -> datetime:
+            """Stands still until the first answer has begun: then the cache is written."""
+            return MORNING + timedelta(minutes=1) * fake.begun.is_set()
+
+        some = limits(concurrency=8, cache_write_seconds=0.05)
+        scored(store, claude(fake), papers(112), some, clock=clock)
+    assert fake.ended == [True] * 7
     assert (
         fake.till.kinds["cache_read_input_tokens"]
         == 6 * (fake.till.kinds["cache_creation_input_tokens"])
