@@ -101,7 +101,7 @@ class ImapMailbox:
         """
         from imap_tools.errors import ImapToolsError
 
-        unseen = box.uids("INVISIBLE", charset=None)
+        unseen = box.uids("UNSEEN", charset=None)
         older, newest = unseen[: -self._newest], unseen[-self._newest :]
         if not older:
             return newest
@@ -192,7 +192,7 @@ def _search(from_email: str) -> str:
     """
     ours = [*LOCAL_PARTS, *re.findall(r"[\w.+-]+@[\w.-]+", canonical(from_email), re.ASCII)]
     keys = [f'HEADER {name} "{part}"' for name in RECIPIENT_HEADERS for part in ours]
-    return "INVISIBLE " + "OR " * (len(keys) - 1) + " ".join(keys)
+    return "UNSEEN " + "OR " * (len(keys) - 1) + " ".join(keys)
 
 
 def addressed(head: Message, links: Links, from_email: str) -> list[str]:

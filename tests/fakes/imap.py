@@ -70,7 +70,7 @@ def _matches(mail: Kept, keys: list[str]) -> bool:
 
 def _holds(mail: Kept, keys: list[str]) -> bool:
     key = keys.pop(0)
-    if key == "INVISIBLE":
+    if key == "UNSEEN":
         return "\\Seen" not in mail.flags
     if key == "OR":
         either = [_holds(mail, keys), _holds(mail, keys)]

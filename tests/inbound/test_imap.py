@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from imap_tools import AND
 
 from newsletter.domain.model import READ_BYTES
 from newsletter.mailers.imap import ImapMailbox, MailboxError
@@ -69,6 +70,19 @@ def test_an_unseen_mail_is_handed_over_whole_and_then_marked(server: FakeImap):
     assert 'LOGIN "reader" "secret@word"' in server.commands
     assert "SELECT Replies" in [command.replace('"', "") for command in server.commands]
     assert "EXPUNGE" not in server.verbs
+
+
+def test_unseen_mail_is_searched_by_the_key_that_the_imap_library_writes(server: FakeImap):
+    """A stand-in of ours would take any word of ours: Dovecot refused the one that stood here."""
+    for _ in range(2):
+        server.put(mail())
+
+    assert collect(server.url, newest=1) == 2
+
+    searches = [one for one in server.commands if one.startswith("UID SEARCH ")]
+    assert len(searches) == 2
+    key = str(AND(seen=False)).strip("()")
+    assert [one.split()[2] for one in searches] == [key, key]
 
 
 def test_what_could_not_be_stored_stays_unseen_for_the_next_round(server: FakeImap):
