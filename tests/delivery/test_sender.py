@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -19,6 +18,7 @@ from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.process import is_dead
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers, subscriptions
 from newsletter.store.tables import mailing
+from tests.fakes.loopback import free_port
 from tests.fakes.mail import DeliveryScenario, FakeMailer, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.waiting import wait_until
@@ -213,9 +213,7 @@ def test_04_a_mail_server_that_is_started_anew_does_not_end_the_run(
 def test_04_a_refused_connection_loses_nobody(scenario: DeliveryScenario, fake: FakeSendGrid):
     scenario.add_readers(2)
     scenario.make_digest()
-    free = socket.create_server(("127.0.0.1", 0))
-    nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
-    free.close()
+    nobody = f"http://127.0.0.1:{free_port()}"
     dead = SendGridMailer(settings(sendgrid_api_key="SG.secret", sendgrid_url=nobody))
 
     assert scenario.send(dead).pending == 2

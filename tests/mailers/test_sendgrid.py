@@ -10,6 +10,7 @@ import pytest
 
 from newsletter.mailers import SendError, SendFailure
 from newsletter.mailers.sendgrid.mailer import SendGridMailer, payload
+from tests.fakes.loopback import free_port
 from tests.fakes.mail import LINKS, email, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.tls import Authority
@@ -137,10 +138,7 @@ def test_every_answer_has_its_failure(fake: FakeSendGrid, fault: Fault, failure:
 
 
 def test_04_a_refused_connection_and_an_unknown_name_are_provably_unsent():
-    free = socket.create_server(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-    free.close()
-    assert refused(f"http://127.0.0.1:{port}").failure is SendFailure.UNSENT
+    assert refused(f"http://127.0.0.1:{free_port()}").failure is SendFailure.UNSENT
 
 
 def test_04_a_tls_failure_is_provably_unsent(fake: FakeSendGrid):
