@@ -62,7 +62,8 @@ class ModelCalls:
             return call.result(self._patience)
         except TimeoutError:
             if call.done():
-                raise
+                # Raised by `work`, or it ended in the moment when the page stopped waiting.
+                return call.result()
             call.add_done_callback(_log_failure)
             raise StillRunning(started=True) from None
 

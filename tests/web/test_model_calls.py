@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -26,6 +27,7 @@ from tests.web.test_rubric_preview import marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from newsletter.domain.mail import Subscription
     from newsletter.store import Store
@@ -108,11 +110,11 @@ def test_what_went_wrong_after_the_page_was_sent_is_said_at_the_next_look(
 ) -> None:
     list_day(store, THURSDAY, [marked(n, 9, 8) for n in range(1, 5)])
     person, here = previewed(store)
-    hanging.fault("drop after", times=9, delay=0.3)
-    hanging.go_on.set()
+    hanging.fault("drop after", times=9)
     site = impatient(store, hanging)
     with served(create_app(site)) as web:
         assert "Claude is still reading for you" in web.post(here).words
+        hanging.go_on.set()
         assert wait_until(lambda: not site.previews.is_running(person.subscriber_id))
         assert "Claude could not be asked" in web.get(f"{here}?after=reading").words
     assert CallState.INTENT not in booked(store, person)
@@ -186,3 +188,24 @@ def test_few_calls_at_once_and_one_a_reader() -> None:
 
 def failing() -> None:
     raise TimeoutError
+
+
+def test_a_call_that_ends_in_the_moment_when_its_page_stops_waiting_has_its_result() -> None:
+    """Red before: the page got the TimeoutError of its own waiting."""
+    gate = threading.Event()
+    held = ModelCalls(1, SHORT)
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is not ModelCalls.run.__code__:
+            return None
+        if event == "exception":
+            gate.set()
+            assert wait_until(lambda: not held.is_running("a"))
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        assert held.run("a", lambda: gate.wait() and "done") == "done"
+    finally:
+        sys.settrace(before)
