@@ -44,8 +44,33 @@ def similarities(
     """
     if not papers:
         return []
-    values = signed_similarities(rubric, papers, words).tolist()
-    return [round(min(1.0, max(0.0, value)), 6) for value in values]
+    return _between_0_and_1(signed_similarities(rubric, papers, words))
+
+
+def _between_0_and_1(values: Floats) -> list[float]:
+    return [round(min(1.0, max(0.0, value)), 6) for value in values.tolist()]
+
+
+class CountedPapers:
+    """Papers whose words are counted once, to be compared with one rubric after another."""
+
+    def __init__(self, papers: Sequence[Paper]) -> None:
+        from newsletter.domain.tfidf import CountedTexts
+
+        self._ids = [paper.id for paper in papers]
+        self._texts = CountedTexts([paper_words(paper) for paper in papers])
+
+    def similarities(self, rubric: Rubric, papers: Sequence[Paper]) -> list[float]:
+        """What `similarities` gives for some of these papers, which are in the same order."""
+        import numpy as np
+
+        wanted = {paper.id for paper in papers}
+        kept = np.array([one in wanted for one in self._ids], np.bool_)
+        criteria, *others = _rubric_texts(rubric)
+        cosines = self._texts.cosines(kept, [*criteria, *others], max_words=MAX_TERMS)
+        if not papers or cosines is None:
+            return similarities(rubric, papers)
+        return _between_0_and_1(_combined(cosines, len(criteria)))
 
 
 def signed_similarities(
@@ -64,10 +89,15 @@ def signed_similarities(
         matrix.dot(matrix.dense_row(number + place))[:number]
         for place in range(len(criteria) + len(others))
     ]
+    return _combined(cosines, len(criteria))
+
+
+def _combined(cosines: Sequence[Floats], criteria: int) -> Floats:
+    """The first ones are those of the criteria."""
     best = cosines[0]
-    for cosine in cosines[1 : len(criteria)]:
+    for cosine in cosines[1:criteria]:
         best = best.clip(min=cosine)
-    keywords, unwanted_keywords, unwanted = cosines[len(criteria) :]
+    keywords, unwanted_keywords, unwanted = cosines[criteria:]
     return (
         best
         + KEYWORDS_WEIGHT * keywords

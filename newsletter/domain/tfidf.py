@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -127,10 +128,7 @@ class WordCounts:
         )
 
     def _counts(self, text: str) -> _Counts:
-        found = [word for word in WORD.findall(text.lower()) if word not in STOP_WORDS]
-        counted = Counter(found)
-        if self._pairs:
-            counted.update(f"{one} {other}" for one, other in pairwise(found))
+        counted = _count(text, pairs=self._pairs)
         # By alphabet, so that rounding does not depend on the texts counted before.
         words = sorted(counted)
         for word in words:
@@ -141,6 +139,18 @@ class WordCounts:
             np.array([self._columns[word] for word in words], dtype=np.int32),
             np.array([counted[word] for word in words], dtype=np.int32),
         )
+
+
+def _words_of(text: str) -> list[str]:
+    return [word for word in WORD.findall(text.lower()) if word not in STOP_WORDS]
+
+
+def _count(text: str, *, pairs: bool) -> Counter[str]:
+    found = _words_of(text)
+    counted = Counter(found)
+    if pairs:
+        counted.update(f"{one} {other}" for one, other in pairwise(found))
+    return counted
 
 
 class _Counts(NamedTuple):
@@ -195,6 +205,106 @@ def fit(
     columns[kept] = np.arange(len(kept))
     idf = np.log((1 + counts.height) / (1 + texts_with[kept])) + 1
     return TfidfWeights(columns, idf, sublinear)
+
+
+class CountedTexts:
+    """Words and pairs of words of texts that stay, counted once, to compare them with others.
+
+    In little memory: a term is a number, the word's place by alphabet x (words + 1), plus 1 + the
+    place of the word that follows it; plus 0 for a word alone. So terms sort as their texts do.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        numbers: dict[str, int] = {}
+        found = [[numbers.setdefault(w, len(numbers)) for w in _words_of(text)] for text in texts]
+        self._words = sorted(numbers)
+        places = np.empty(len(numbers), np.int64)
+        places[[numbers[word] for word in self._words]] = np.arange(len(numbers))
+        words = places[np.array([number for one in found for number in one], np.int64)]
+        rows = np.repeat(np.arange(len(texts)), [len(one) for one in found])
+        first = np.flatnonzero(rows[1:] == rows[:-1])
+        pairs = self._terms_of(words[first], words[first + 1])
+        self._terms, columns = np.unique(
+            np.concatenate([self._terms_of(words, np.int64(-1)), pairs]), return_inverse=True
+        )
+        width = max(1, len(self._terms))
+        cells = np.concatenate([rows, rows[first]]) * width + columns
+        cells, counts = np.unique(cells, return_counts=True)
+        self._lengths = np.bincount(cells // width, minlength=len(texts))
+        self._columns = (cells % width).astype(np.int32)
+        self._counts = counts.astype(np.int32)
+
+    def cosines(
+        self, kept: NDArray[np.bool_], others: Sequence[str], *, max_words: int
+    ) -> list[Floats] | None:
+        """Of each of `others` with the texts that are `kept`, in the vectors that `fit` over all of
+        these gives. None where there may be more than `max_words` terms.
+        """
+        counted = [_count(text, pairs=True) for text in others]
+        columns = self._columns_by_term(sorted({term for one in counted for term in one}))
+        width = max(len(self._terms), *(column + 1 for column in columns.values()), 0)
+        if width > max_words:
+            return None
+        cells = np.repeat(kept, self._lengths)
+        matrix = SparseMatrix(
+            _starts(self._lengths[kept]),
+            self._columns[cells].astype(np.intp),
+            self._counts[cells].astype(np.float64),
+            width,
+        )
+        texts_with = np.bincount(matrix.columns, minlength=width)
+        for one in counted:
+            texts_with[[columns[term] for term in one]] += 1
+        idf = np.log((1 + matrix.height + len(others)) / (1 + texts_with)) + 1
+        return _cosines(matrix, idf, [_row(one, columns, idf) for one in counted])
+
+    def _columns_by_term(self, terms: Sequence[str]) -> dict[str, int]:
+        """Terms that are in none of these texts get columns after all others."""
+        numbers = np.array([self._number(term) for term in terms], np.int64)
+        places = np.searchsorted(self._terms, numbers)
+        known = np.append(self._terms, -1)[places] == numbers
+        known &= numbers >= 0
+        places[~known] = len(self._terms) + np.arange(np.count_nonzero(~known))
+        return dict(zip(terms, places.tolist(), strict=True))
+
+    def _number(self, term: str) -> int:
+        """Of a term as text; -1 where a word is in none of these texts."""
+        words = term.split(" ")
+        places = [bisect_left(self._words, word) for word in words]
+        if any(self._words[at : at + 1] != [w] for at, w in zip(places, words, strict=True)):
+            return -1
+        first, following = (*places, -1)[:2]
+        return first * (len(self._words) + 1) + following + 1
+
+    def _terms_of(self, words: Integers, following: Integers | np.int64) -> Integers:
+        return words * (len(self._words) + 1) + following + 1
+
+
+def _row(counted: Counter[str], columns: Mapping[str, int], idf: Floats) -> SparseMatrix:
+    """One text by itself, weighed; by alphabet, as all others."""
+    words = sorted(counted)
+    places = np.array([columns[word] for word in words], np.intp)
+    weights = idf[places] * np.array([counted[word] for word in words], np.float64)
+    return SparseMatrix(_starts([len(words)]), places, weights, len(idf))
+
+
+def _cosines(matrix: SparseMatrix, idf: Floats, others: Sequence[SparseMatrix]) -> list[Floats]:
+    """Of each other row with each row of counts; both are divided by their lengths."""
+    weighted = idf[matrix.columns] * matrix.values
+    norms = np.sqrt(matrix.row_sums(weighted * weighted))
+    wanted = np.zeros(matrix.width, np.bool_)
+    for one in others:
+        wanted[one.columns] = True
+    cells = np.flatnonzero(wanted[matrix.columns])
+    rows, columns = matrix.rows[cells], matrix.columns[cells]
+    values = weighted[cells] / norms[rows]
+    found = []
+    for one in others:
+        norm = np.sqrt(one.row_sums(one.values * one.values))
+        dense = replace(one, values=one.values / norm).dense_row(0)
+        sums = np.bincount(rows, values * dense[columns], matrix.height)
+        found.append(sums.astype(np.float64))
+    return found
 
 
 def _starts(lengths: Sequence[int] | Integers) -> Integers:

@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.digest import compose
 from newsletter.domain.model import Listing, Outcome, Score
-from newsletter.domain.similarity import similarities
 from newsletter.scoring.replay import StoredDay, stored_scores
 from newsletter.scoring.run import score, sort_by_likelihood
-from newsletter.scoring.triage import triage
 from newsletter.store import digests, papers, scores, votes
 from newsletter.store.ledger import Account
 
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Digest, Paper, Rubric
     from newsletter.scorers import Scorer
     from newsletter.scoring.run import RubricScores, ScoringLimits
+    from newsletter.scoring.stored_days import DayCache, KnownDay
     from newsletter.scoring.triage import Triage
     from newsletter.store import Store
 
@@ -113,14 +112,14 @@ class RubricPreview:
 class PreviewInput:
     """What a preview is made from. `unfetched` are categories of which no paper is stored."""
 
-    days: tuple[StoredDay, ...]
+    days: tuple[KnownDay, ...]
     unfetched: tuple[str, ...]
     picked: PickedBefore
     liked: frozenset[str]
 
 
 def read_input(
-    tx: Connection, rubric: Rubric, slugs: Sequence[str], liked: Collection[str]
+    tx: Connection, cache: DayCache, rubric: Rubric, slugs: Sequence[str], liked: Collection[str]
 ) -> PreviewInput:
     """The last stored days of the rubric's categories, and the picks of these rubrics' digests."""
     dates = papers.dates(tx, rubric.categories, DAYS)
@@ -128,15 +127,16 @@ def read_input(
     for slug in slugs if dates else ():
         for digest in digests.between(tx, slug, min(dates), max(dates)):
             _add_picks(picked.setdefault(digest.date, {}), digest)
-    days = {day: [one.paper for one in papers.listed(tx, rubric.categories, day)] for day in dates}
-    listed = {paper.id for of_day in days.values() for paper in of_day}
-    for day, of_day in days.items():
+    listed = {day: papers.listed_ids(tx, rubric.categories, day) for day in dates}
+    every = {key for ids in listed.values() for key in ids}
+    days = []
+    for day, ids in listed.items():
         # A paper that arrived late was picked on a later day than the one it is listed under.
-        late = (one.paper for key, one in picked.get(day, {}).items() if key not in listed)
-        of_day += [paper for paper in late if set(paper.categories) & set(rubric.categories)]
+        late = (one.paper for key, one in picked.get(day, {}).items() if key not in every)
+        own = [paper for paper in late if set(paper.categories) & set(rubric.categories)]
+        days.append(cache.day(tx, day, ids, own))
     unfetched = tuple(name for name in rubric.categories if not _is_fetched(tx, name, dates))
-    stored = tuple(StoredDay(day, of_day) for day, of_day in days.items())
-    return PreviewInput(stored, unfetched, picked, frozenset(liked))
+    return PreviewInput(tuple(days), unfetched, picked, frozenset(liked))
 
 
 def _is_fetched(tx: Connection, category: str, dates: Sequence[date]) -> bool:
@@ -164,13 +164,10 @@ def liked_ids(tx: Connection, subscription_ids: Sequence[str]) -> set[str]:
 
 def preview_by_words(rubric: Rubric, given: PreviewInput) -> RubricPreview:
     """Rank each day on this machine, as a service without a model does."""
-    from newsletter.domain.tfidf import WordCounts
-
-    words = WordCounts()
     days = []
     for day in given.days:
-        found = triage(rubric, day.papers)
-        scores = similarities(rubric, found.to_read, words)
+        found = day.triage(rubric)
+        scores = day.words.similarities(rubric, found.to_read)
         ranked = {
             paper.id: Score(paper.id, BY_WORDS, None, None, similarity=similarity)
             for paper, similarity in zip(found.to_read, scores, strict=True)
@@ -184,7 +181,11 @@ def preview_by_model(
 ) -> RubricPreview:
     """Compare by the stored scores of this text. Makes no call."""
     days = [
-        _Scored(day, triage(rubric, day.papers), stored_scores(store, scorer, rubric, day))
+        _Scored(
+            day,
+            day.triage(rubric),
+            stored_scores(store, scorer, rubric, StoredDay(day.date, day.papers)),
+        )
         for day in given.days
     ]
     return _preview(rubric, given, days, judged=True)
@@ -220,7 +221,7 @@ def read_more(
 
 def papers_to_read(rubric: Rubric, given: PreviewInput) -> list[Paper]:
     """The papers of the stored days, each once, without those that the rubric excludes."""
-    found = (one for day in given.days for one in triage(rubric, day.papers).to_read)
+    found = (one for day in given.days for one in day.triage(rubric).to_read)
     return list({paper.id: paper for paper in found}.values())
 
 
@@ -234,7 +235,7 @@ def has_scores(tx: Connection, scorer: Scorer, rubric: Rubric, given: PreviewInp
 class _Scored(NamedTuple):
     """A day with the scores of the papers that were read."""
 
-    day: StoredDay
+    day: KnownDay
     triage: Triage
     scores: Mapping[str, Score]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CHUNK = 500
 """Rows in one statement: both databases limit its parameters, SQLite to 32,766."""
 FIELDS = tuple(field.name for field in fields(Paper))
+EARLIER = listing.alias("earlier")
 
 
 def keep(tx: Connection, papers: Sequence[Paper]) -> None:
@@ -68,24 +69,33 @@ def dated_entries(
 
 def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing]:
     """The papers whose first listing among these categories has the date `day`, by id."""
-    earlier = listing.alias("earlier")
-    first = ~exists().where(
-        and_(
-            earlier.c.paper_id == listing.c.paper_id,
-            earlier.c.category.in_(categories),
-            earlier.c.date < day,
-        )
-    )
     # Of one date, a paper is late in all of its categories or in none: its window decides.
     rows = tx.execute(
         select(paper, listing.c.late)
         .join(listing, listing.c.paper_id == paper.c.id)
-        .where(listing.c.date == day, listing.c.category.in_(categories), first)
+        .where(_first_listed(categories, day))
     )
     found: dict[str, Listing] = {}
     for row in rows:
         found.setdefault(row.id, Listing(paper_of(row), late=row.late))
     return [found[key] for key in sorted(found)]
+
+
+def listed_ids(tx: Connection, categories: Sequence[str], day: date) -> list[str]:
+    """The ids of the papers that `listed` returns."""
+    chosen = select(listing.c.paper_id).where(_first_listed(categories, day))
+    return sorted(set(tx.scalars(chosen)))
+
+
+def _first_listed(categories: Sequence[str], day: date) -> ColumnElement[bool]:
+    first = ~exists().where(
+        and_(
+            EARLIER.c.paper_id == listing.c.paper_id,
+            EARLIER.c.category.in_(categories),
+            EARLIER.c.date < day,
+        )
+    )
+    return and_(listing.c.date == day, listing.c.category.in_(categories), first)
 
 
 def by_ids(tx: Connection, ids: Sequence[str]) -> Iterator[Paper]:

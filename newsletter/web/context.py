@@ -18,6 +18,7 @@ from newsletter.domain.model import Rubric
 from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.domain.sanitize import clean
 from newsletter.render.templates import template_folder
+from newsletter.scoring.stored_days import DayCache
 from newsletter.store import digests, reader_rubrics
 from newsletter.store.reports.metrics import MetricCounts
 from newsletter.web.health import DatabaseProbe
@@ -85,6 +86,10 @@ class Site:
     def papers_to_rate(self) -> dict[tuple[object, ...], list[str]]:
         """Their ids, by categories and dates: to choose them takes 0.2 s of processor."""
         return {}
+
+    @cached_property
+    def stored_days(self) -> DayCache:
+        return DayCache()
 
     @cached_property
     def prefix(self) -> str:

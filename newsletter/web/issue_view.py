@@ -124,14 +124,14 @@ def issue_values(
 
 
 def _card(entry: PaperEntry, paper: Paper) -> IssueCard:
-    return IssueCard(entry, paper, _title(paper), _authors(paper), _abstract(paper))
+    return IssueCard(entry, paper, title_of(paper), _authors(paper), _abstract(paper))
 
 
 def paper_card(paper: Paper) -> PaperCard:
-    return PaperCard(_title(paper), _authors(paper), _abstract(paper))
+    return PaperCard(title_of(paper), _authors(paper), _abstract(paper))
 
 
-def _title(paper: Paper) -> Markup:
+def title_of(paper: Paper) -> Markup:
     return with_formulas(paper.title[:MAX_RAW_TITLE] or "Untitled")
 
 
@@ -194,7 +194,7 @@ def _top(digest: Digest, number: int, url: str) -> TopPaper:
     pick = digest.picks[number - 1]
     (entry,) = entries([pick], judged=True)
     return TopPaper(
-        title=_title(pick.paper),
+        title=title_of(pick.paper),
         url=f"{url}#p{number}",
         date=digest.date,
         authors=entry.first_authors,

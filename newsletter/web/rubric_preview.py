@@ -175,7 +175,7 @@ def _draft(site: Site, request: Request) -> tuple[Writer, Draft] | Response:
         owned = subscriptions.of_subscriber(tx, writer.known.subscriber_id)
         liked = rubric_preview.liked_ids(tx, [one.id for one in owned]) | set(known.liked)
         slugs = (against,) if against else writer.followed
-        given = rubric_preview.read_input(tx, rubric, slugs, liked)
+        given = rubric_preview.read_input(tx, site.stored_days, rubric, slugs, liked)
     return writer, Draft(slug, rubric, given, writer.followed, against, mark_of(text))
 
 
@@ -272,7 +272,7 @@ def _day_view(day: PreviewDay) -> dict[str, Any]:
         "gained": day.count(Mark.GAINED),
         "lost": day.count(Mark.LOST),
         "kept": day.count(Mark.KEPT),
-        "unread": [(paper, issue_view.paper_card(paper)) for paper in day.unread],
+        "unread": [(paper, issue_view.title_of(paper)) for paper in day.unread],
     }
 
 
@@ -281,7 +281,7 @@ def _row(one: PreviewPaper) -> dict[str, Any]:
         "sign": SIGNS.get(one.mark, ""),
         "mark": one.mark.value,
         "paper": one.paper,
-        "title": issue_view.paper_card(one.paper).title,
+        "title": issue_view.title_of(one.paper),
         "note": one.note,
         "liked": one.liked,
         "picked_by": ", ".join(one.picked_by),

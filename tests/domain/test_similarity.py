@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from bench.harness import corpus
+from bench.harness.corpus import CORPUS
 from newsletter.domain.model import Criterion
-from newsletter.domain.similarity import signed_similarities, similarities
+from newsletter.domain.similarity import CountedPapers, signed_similarities, similarities
 from tests.fakes.scoring import RUBRIC, paper
+
+if TYPE_CHECKING:
+    from newsletter.domain.model import Rubric
 
 QUANTIZED = "Quantization of language models"
 FORGED = "Forged signatures of banks"
@@ -65,3 +71,32 @@ def test_without_criteria_the_preface_counts() -> None:
     assert found[0] > 0
     assert found[1:] == [0, 0]
     assert similarities(rubric(), []) == []
+
+
+TEXTS = [
+    rubric("- Relevant: quantization of language models"),
+    rubric("- Relevant: basalt, gait of horses", "- Relevant: forged\n- Irrelevant: of banks"),
+    rubric(preface="Dark matter haloes of haloes\nNot: banks", keywords="- Relevant: language"),
+    rubric("the of and", keywords="- Irrelevant: forged signatures of banks"),
+    rubric(),
+]
+
+
+@pytest.mark.parametrize("given", TEXTS)
+def test_papers_counted_once_have_the_same_similarities(given: Rubric) -> None:
+    empty = replace(paper(7), title="Of", abstract="the")
+    papers = [*DAY, empty, replace(paper(8), title="Haloes", abstract="models of haloes, forged")]
+    counted = CountedPapers(papers)
+    for wanted in (papers, papers[1:], papers[::2], [empty], []):
+        assert counted.similarities(given, wanted) == similarities(given, wanted)
+    assert CountedPapers([]).similarities(given, []) == []
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real days is not here")
+def test_real_papers_counted_once_have_the_same_similarities() -> None:
+    day = corpus.papers("2025-09-23", 150)
+    counted = CountedPapers(day)
+    for asked in ("2025-07-02", "2025-09-23", "astro-2025-09-16"):
+        for wanted in (day, day[::3]):
+            given = corpus.rubric(asked)
+            assert counted.similarities(given, wanted) == similarities(given, wanted)

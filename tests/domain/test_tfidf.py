@@ -125,3 +125,23 @@ def test_stop_words_are_those_of_scikit_learn() -> None:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     assert STOP_WORDS == ENGLISH_STOP_WORDS
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 2, 3, 4, 5], [1, 2, 5], [3], []])
+def test_cosines_of_texts_counted_once_are_those_of_all_vectors(kept: list[int]) -> None:
+    counted = tfidf.CountedTexts(TEXTS)
+    chosen = np.isin(np.arange(len(TEXTS)), kept)
+    words = tfidf.WordCounts().with_pairs
+    counts = words.matrix([], [*(TEXTS[place] for place in kept), *FRESH])
+    vectors = dense(tfidf.fit(counts, words.words, max_words=100).vectors(counts))
+    expected = vectors[len(kept) :] @ vectors[: len(kept)].T
+    found = counted.cosines(chosen, FRESH, max_words=100)
+    assert found is not None
+    assert np.array(found) == pytest.approx(expected, abs=1e-12)
+
+
+def test_cosines_need_all_terms() -> None:
+    """Four terms of the one text, and two of the other: unseen, and unseen galaxies."""
+    counted, kept = tfidf.CountedTexts(["matter matter galaxies"]), np.array([True])
+    assert counted.cosines(kept, ["unseen galaxies"], max_words=6) is not None
+    assert counted.cosines(kept, ["unseen galaxies"], max_words=5) is None

@@ -49,6 +49,7 @@ from tests.fakes.pages import (
     reader,
 )
 from tests.fakes.query_plans import StatementLog, full_scans, plan_of
+from tests.fakes.rubric_pages import list_day, path_of, save_draft, site_of, subjects
 
 HEADER = "X-Operator"
 ARCHIVE = "/archive/stars"
@@ -138,6 +139,16 @@ def test_no_page_reads_a_whole_large_table(filled):
         answers = {web.get(one, **{HEADER: "ada"}).status for one in addresses(person)}
     # 409: there is nothing to restore of an active reader.
     assert answers <= {200, 303, 404, 409}
+    require_plans_by_index(filled, log)
+
+
+def test_a_preview_reads_no_whole_large_table(filled):
+    person = reader(filled, email="preview@example.org")
+    list_day(filled, THURSDAY, subjects(9))
+    slug = save_draft(filled, person)
+    with served(create_app(site_of(filled))) as web, StatementLog() as log:
+        page = web.get(path_of(person, f"{slug}/preview"))
+    assert "announced in your categories" in page.words
     require_plans_by_index(filled, log)
 
 

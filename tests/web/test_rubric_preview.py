@@ -32,6 +32,7 @@ from tests.fakes.pages import (
     paper,
     reader,
 )
+from tests.fakes.query_plans import StatementLog
 from tests.fakes.rubric_pages import RUBRIC, list_day, path_of, save_draft, site_of, subjects
 from tests.fakes.scoring import honest, limits, wall_clock
 
@@ -106,6 +107,27 @@ def test_each_paper_is_gained_lost_or_kept_beside_the_readers_digests(
     assert "picked for you by Models" in page.words
     assert "+ 9 gained, - 2 lost, = 1 kept" in page.words
     assert page.headers["cache-control"] == "no-store"
+
+
+def test_the_papers_are_read_once_for_all_drafts_and_readers(
+    store: Store, person: Subscription, web: Browser
+) -> None:
+    given = subjects(30)
+    list_day(store, THURSDAY, given[:27])
+    first = rows(web.get(preview(person, save_draft(store, person))))
+    other = reader(store, email="other@example.org")
+    with StatementLog() as log:
+        text = RUBRIC.replace("Pruning of networks", "Folding of proteins")
+        text = text.replace("which weights of a network can be pruned", "proteins in water")
+        folding = rows(web.get(preview(other, save_draft(store, other, text))))
+        slug = save_draft(store, person)
+        again = rows(web.get(preview(person, slug)))
+    assert not any("paper.abstract" in one.text for one in log.sent)
+    assert again == first
+    assert folding.keys() == {one.id for one in given[:27] if one.title.startswith("Folding")}
+    list_day(store, THURSDAY, given[27:])
+    grown = rows(web.get(preview(person, slug)))
+    assert grown.keys() == {one.id for one in given if one.title.startswith("Pruning")}
 
 
 def test_liked_papers_are_found_or_missed(store: Store, person: Subscription, web: Browser) -> None:

@@ -20,7 +20,6 @@ from newsletter.rubrics.save import RubricText, is_file_name, read_text
 from newsletter.scoring import rubric_preview
 from newsletter.scoring.cost import preview_cost, unscored
 from newsletter.scoring.rubric_preview import Mark
-from newsletter.scoring.triage import triage
 from newsletter.store import subscriptions
 from newsletter.store.operator import actions as action_log
 from newsletter.store.operator import rubric_history
@@ -152,7 +151,7 @@ def replayed(site: Site, rubric: Rubric, slugs: Sequence[str]) -> dict[str, Any]
     """
     app = site.app
     with app.store.read() as tx:
-        given = rubric_preview.read_input(tx, rubric, slugs, ())
+        given = rubric_preview.read_input(tx, site.stored_days, rubric, slugs, ())
     found = None
     if app.scorer.judges:
         found = rubric_preview.preview_by_model(app.store, app.scorer, rubric, given)
@@ -177,7 +176,7 @@ def _price(site: Site, rubric: Rubric, given: PreviewInput) -> str:
     if not given.days:
         return ""
     day = given.days[0]
-    missing = unscored(app.store, app.scorer, rubric, day.date, triage(rubric, day.papers).to_read)
+    missing = unscored(app.store, app.scorer, rubric, day.date, day.triage(rubric).to_read)
     nanos = preview_cost(app.scorer, rubric, day.date, missing, app.clock()).upper_nanos
     return dollars(min(nanos, app.settings.budget_nanos)) if nanos else ""
 
