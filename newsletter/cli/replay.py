@@ -82,6 +82,7 @@ def show_again(file: Path, *, as_json: bool) -> int:
         message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
         raise OperatorError(message)
     second = _scored(app, RepeatScorer(app.scorer, f"{app.clock():%Y%m%dT%H%M%S}"), rubric, day)
+    _require_compared(before, second)
     return _show_figures(
         asdict(agreement(rubric, before, second.scores)), day, second, as_json=as_json
     )
@@ -100,9 +101,18 @@ def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
         message = f"no stored day holds all {len(known)} papers of {labels}; fetch that day first"
         raise OperatorError(message)
     scored = _scored(app, app.scorer, rubric, day)
+    _require_compared(known, scored)
     return _show_figures(
         asdict(compare_with_labels(rubric, known, scored.scores)), day, scored, as_json=as_json
     )
+
+
+def _require_compared(known: Iterable[str], scored: RubricScores) -> None:
+    """Raises OperatorError where no paper has both scores: two empty sets would agree."""
+    if not scored.scores.keys() & set(known):
+        reason = unread_reason(scored) or "see `exclude` in the rubric"
+        message = f"nothing was compared: none of these papers has a score: {reason}"
+        raise OperatorError(message)
 
 
 def _scored(app: App, scorer: Scorer, rubric: Rubric, day: StoredDay) -> RubricScores:

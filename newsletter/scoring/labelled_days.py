@@ -47,7 +47,11 @@ def read_days(folder: Path) -> list[LabelledDay]:
         if source is None:
             message = f"{folder}: there is {file.name}, but no {listed[0].name} or {listed[1].name}"
             raise OperatorError(message)
-        found.append(LabelledDay(day, read_papers(source, day), read_labels(file)))
+        papers, labels = read_papers(source, day), read_labels(file)
+        if not labels.keys() & {paper.id for paper in papers}:
+            message = f"{file}: none of its labels is of a paper of {source.name}"
+            raise OperatorError(message)
+        found.append(LabelledDay(day, papers, labels))
     if not found:
         message = (
             f"{folder} holds no labelled day: a day is papers-YYYY-MM-DD.jsonl (or .jsonl.gz) and "
@@ -70,7 +74,10 @@ def read_papers(file: Path, day: date) -> list[Paper]:
 
 
 def read_labels(file: Path) -> dict[str, tuple[int, int]]:
-    """(relevance, novelty) by id; a version in an id is dropped, a row without scores ignored."""
+    """(relevance, novelty) by id; a version in an id is dropped, a row without scores ignored.
+
+    Raises OperatorError for a file without a label: there is nothing to compare.
+    """
     found = {}
     for number, row in _rows(file):
         try:
@@ -83,6 +90,12 @@ def read_labels(file: Path) -> dict[str, tuple[int, int]]:
                 f"({type(error).__name__}: {error})"
             )
             raise OperatorError(message) from error
+    if not found:
+        message = (
+            f"{file} has no labels, so nothing was compared; each line must be "
+            '{"id": …, "relevance": …, "novelty": …}'
+        )
+        raise OperatorError(message)
     return found
 
 

@@ -114,6 +114,26 @@ def test_labels_of_a_stored_day_are_compared(installation):
     assert "labels.jsonl:1: this is not JSON" in installation.newsletter(*words).err
 
 
+@pytest.mark.parametrize(
+    "text", ["", "\n", '{"id": "2511.90001", "relevance": null, "novelty": null}\n']
+)
+def test_a_file_without_labels_agrees_with_nothing(installation, text):
+    labels = installation.folder / "labels.jsonl"
+    labels.write_text(text, encoding="utf-8")
+    words = ("rubrics", "replay", str(installation.rubric), "--labels", str(labels), "--json")
+    done = installation.newsletter(*words)
+    assert (done.status, done.out) == (1, "")
+    assert "labels.jsonl has no labels, so nothing was compared" in done.err
+
+
+def test_a_run_that_scored_nothing_agrees_with_nothing(installation):
+    words = ("rubrics", "replay", str(installation.rubric), "--again")
+    done = installation.newsletter(*words, NEWSLETTER_BUDGET_USD="0.001")
+    assert (done.status, done.out) == (1, "")
+    assert "nothing was compared" in done.err
+    assert "the budget is spent" in done.err
+
+
 def test_check_says_what_a_day_costs(installation):
     done = installation.newsletter("rubrics", "check", str(installation.rubric))
     assert done.status == 0, done.err

@@ -150,6 +150,12 @@ def test_the_budget_ends_it_and_says_so(
     ("file", "text", "said"),
     [
         ("labels-2025-11-18.jsonl", '{"id": "2511.90001", "novelty": 3}', ":1: each line must be"),
+        ("labels-2025-11-18.jsonl", "", "has no labels"),
+        (
+            "labels-2025-11-18.jsonl",
+            '{"id": "2511.00000", "relevance": 9, "novelty": 9}',
+            "none of its labels is of a paper of papers-2025-11-18.jsonl",
+        ),
         ("papers-2025-11-18.jsonl", '\n{"id": "2511.90001"}', ":2: this is no paper"),
         ("papers-2025-11-18.jsonl", "[1]", ":1: each line must be one JSON object"),
         ("papers-2025-11-18.jsonl", '{"id": ', ":1: this is not JSON"),
