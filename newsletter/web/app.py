@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from newsletter.web.operator.auth import SentForm
 
 
+PAPER = "/papers/{id:path}"
 PAGES = {
     "/": home.show,
     "/style.css": home.style,
@@ -74,7 +75,7 @@ PAGES = {
     "/search": archive.search_all,
     "/search.{kind}": papers.download_search,
     "/papers": papers.find_paper,
-    "/papers/{id:path}": papers.show_paper,
+    PAPER: papers.show_paper,
     "/archive/{rubric}/": archive.show_days,
     "/archive/{rubric}/feed.xml": archive.feed,
     "/archive/{rubric}/search": archive.search_rubric,
@@ -173,15 +174,14 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """The web application; `extra_routes` are for tests. Raises StoreError."""
     with site.app.store.begin() as tx:
         search.prepare(tx)
-    return Starlette(
+    # The page of a paper takes both.
+    redirected = [path for path in (*PAGES, *MONITORING) if path not in ("/", PAPER)]
+    starlette = Starlette(
         routes=[
+            *_redirects(site, [path for path in redirected if not path.endswith("/")]),
             *(Route(path, _page(site, answer)) for path, answer in PAGES.items()),
             *(Route(path, partial(answer, site)) for path, answer in MONITORING.items()),
-            *(
-                Route(_with_other_slash(path), partial(home.redirect_slash, site))
-                for path in PAGES
-                if path != "/"
-            ),
+            *_redirects(site, [path for path in redirected if path.endswith("/")]),
             *_form_routes(site),
             *extra_routes,
         ],
@@ -199,6 +199,18 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
             Exception: partial(errors.server_error, site),
         },
     )
+    # Its own redirects name a host: the one by which a proxy asks.
+    starlette.router.redirect_slashes = False
+    return starlette
+
+
+def _redirects(site: Site, paths: Sequence[str]) -> list[Route]:
+    """From each path with its trailing slash removed, or with one added.
+
+    Those with one added come before the pages: `/archive/{rubric}/{when}/` would match
+    `/archive/stars/feed.xml/`. The others come after them: they would match `feed.xml`.
+    """
+    return [Route(_with_other_slash(path), partial(home.redirect_slash, site)) for path in paths]
 
 
 def _form_routes(site: Site) -> list[Route]:

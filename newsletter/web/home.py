@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from newsletter.web.context import Site
 
 
+NOT_CRAWLED = (
+    *("subscribe", "search", "confirm", "unsubscribe", "preferences", "vote", "why"),
+    *("reading-list", "rubrics"),
+)
+"""How the paths begin that search engines leave alone: forms, and all pages of one reader."""
+
+
 def show(site: Site, request: Request) -> Response:
     return front(site, chosen=request.query_params.get("rubric", ""))
 
@@ -120,6 +127,5 @@ def style(_site: Site, request: Request) -> Response:
 
 def robots(site: Site, _request: Request) -> Response:
     """Private archives are not listed, as robots.txt is public; their pages have `noindex`."""
-    paths = ("subscribe", "confirm", "unsubscribe", "preferences", "search")
-    lines = ["User-agent: *", *(f"Disallow: {site.prefix}/{path}" for path in paths)]
+    lines = ["User-agent: *", *(f"Disallow: {site.prefix}/{path}" for path in NOT_CRAWLED)]
     return PlainTextResponse("\n".join(lines) + "\n", headers={"Cache-Control": CACHE_PUBLIC})

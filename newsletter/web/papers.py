@@ -66,8 +66,14 @@ def show_paper(site: Site, request: Request) -> Response:
 
 
 def find_paper(site: Site, request: Request) -> Response:
-    """`/papers?paper=...`: the page of the paper with this id or title; 404 if none is stored."""
-    reference = parse_reference(request.query_params.get("paper", ""))
+    """`/papers?paper=...`: the page of the paper with this id or title; 404 if none is stored.
+
+    Without any, it is the search.
+    """
+    named = request.query_params.get("paper", "").strip()
+    if not named:
+        return RedirectResponse(f"{site.prefix}/search", 303)
+    reference = parse_reference(named)
     with site.app.store.read() as tx:
         if reference.paper_id:
             found = list(papers.by_ids(tx, [reference.paper_id]))

@@ -157,7 +157,7 @@ def test_a_public_issue_leads_from_an_id_or_a_title_to_the_papers_page(web: Brow
     ):
         page = web.get(f"/papers?paper={asked}")
         assert (page.status, page.headers["location"]) == (303, "/papers/2509.00004")
-    for asked in ("2509.09999", "", "no+such+title", "//evil.example/x"):
+    for asked in ("2509.09999", "no+such+title", "//evil.example/x"):
         assert web.get(f"/papers?paper={asked}").status == 404
     private = LINKS.issue_url(SECRET, TUESDAY).removeprefix("http://127.0.0.1")
     assert web.get(private).soup.find("form", action="/papers") is None
