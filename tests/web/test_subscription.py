@@ -239,8 +239,8 @@ def test_19_the_form_has_an_hourly_limit(site: ServedSite):
 def test_19_a_network_over_its_limit_gets_429_and_the_operator_an_alert(site: ServedSite):
     for number in range(MAX_SIGNUPS):
         assert site.subscribe(f"{number}@example.org")[0].status == 200
+    reader(site.store, email="known@example.org")
     for email in ("known@example.org", "new@example.org"):
-        reader(site.store, email="known@example.org")
         page, _ = site.subscribe(email)
         assert (page.status, "No email was sent to you" in page.words) == (429, True)
         assert email not in page.text
