@@ -12,8 +12,9 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from newsletter.settings import SettingsError
@@ -24,6 +25,42 @@ if TYPE_CHECKING:
     import requests
 
 ALL = "all"
+SLOWEST = 1000.0
+"""Bytes a second."""
+
+
+class TimedSocket(ssl.SSLSocket):
+    """A TLS connection with a limit for the time of a whole answer, from the last byte sent.
+
+    A timeout restarts with each byte: a server that sends one now and then would never end. Here
+    the answer may take `timeouts` times the timeout, and longer if at least SLOWEST bytes come a
+    second.
+    """
+
+    timeouts: float = 3
+    _sent_at: float | None = None
+    _received = 0
+
+    def send(self, data: Any, flags: int = 0) -> int:  # noqa: ANN401 - any kind of buffer
+        self._sent_at, self._received = time.monotonic(), 0
+        return super().send(data, flags)
+
+    def read(self, size: int = 1024, buffer: Any = None) -> Any:  # noqa: ANN401 - bytes, or an int
+        timeout = self.gettimeout()
+        if not timeout:
+            return super().read(size, buffer)
+        now = time.monotonic()
+        if self._sent_at is None:
+            self._sent_at = now
+        left = self._sent_at + self.timeouts * timeout + self._received / SLOWEST - now
+        # What is there already is read, however late: the process may have been suspended.
+        self.settimeout(min(timeout, max(left, 1 / SLOWEST)))
+        try:
+            got: Any = super().read(size, buffer)
+        finally:
+            self.settimeout(timeout)
+        self._received += got if isinstance(got, int) else len(got)
+        return got
 
 
 def is_misread(url: SplitResult) -> bool:
@@ -104,6 +141,7 @@ def _tls_context(path: Path, _version: tuple[int, int], protocol: str) -> ssl.SS
         made = ssl.create_default_context(cafile=path)
     if protocol:
         made.set_alpn_protocols([protocol])
+    made.sslsocket_class = TimedSocket
     return made
 
 
@@ -118,8 +156,20 @@ def certificate_problem(where: str, error: ssl.SSLCertVerificationError) -> str:
 def session(url: str) -> requests.Session:
     """A session for requests to the host of this address. Raises SettingsError."""
     import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util.ssl_ import create_urllib3_context
 
+    class TimedAdapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - passed on
+            super().init_poolmanager(*args, ssl_context=context, **more)
+
+        def proxy_manager_for(self, proxy: str, **more: Any) -> Any:  # noqa: ANN401 - passed on
+            return super().proxy_manager_for(proxy, ssl_context=context, **more)
+
+    context = create_urllib3_context()
+    context.sslsocket_class = TimedSocket
     made = requests.Session()
+    made.mount("https://", TimedAdapter())
     made.trust_env = False
     made.verify = authorities()
     if proxy := proxy_for(url):

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from socketserver import StreamRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from newsletter import network
+from newsletter.mailers import SendError
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
+from newsletter.mailers.smtp import SmtpMailer
 from newsletter.scorers import CallFailure, ScorerError, ScoringRequest
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.settings import Settings, SettingsError
+from newsletter.sources import SourceError
 from newsletter.sources.arxiv.source import ArxivSource
+from newsletter.sources.arxiv.transport import ArxivTransport
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv
 from tests.fakes.connect_proxy import ConnectProxy
+from tests.fakes.loopback import HttpHandler, Loopback, TcpServer
 from tests.fakes.mail import email
 from tests.fakes.scoring import MORNING, RUBRIC, honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.fakes.sendgrid_lists import FakeLists
 from tests.fakes.tls import Authority
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from tests.fakes.loopback import Loopback
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -220,3 +228,81 @@ def test_authorities_that_are_not_there_or_are_none_are_named(
 
 def _settings(**given: Any) -> Settings:
     return Settings(_env_file=None, **given)
+
+
+class Endless(Loopback):
+    """Says a byte now and then; `left` when a client closed the connection before that ended."""
+
+    def __init__(self, authority: Authority, handler: type[StreamRequestHandler]) -> None:
+        self.left = threading.Event()
+        self.bind(handler)
+        self.speak_tls(authority.server("127.0.0.1"))
+
+    def say(self, said: Any) -> None:
+        until = time.monotonic() + 120
+        with suppress(OSError):
+            while time.monotonic() < until and not self.closing.wait(0.02):
+                said.write(b"a")
+            return
+        self.left.set()
+
+
+class HeaderWithoutEnd(HttpHandler):
+    def get(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        self.server.fake.say(self.wfile)
+
+    def post(self) -> None:
+        self.body()
+        self.get()
+
+
+class GreetingWithoutEnd(StreamRequestHandler):
+    def handle(self) -> None:
+        self.server.fake.say(self.wfile)
+
+
+class EndlessSmtp(Endless):
+    kind = TcpServer
+
+
+def ask_arxiv_once(url: str) -> None:
+    ArxivTransport("test", 0, read_timeout=0.1).ask(url, lambda _: None, attempts=1)
+
+
+def send_by_smtp(url: str) -> None:
+    SmtpMailer(_settings(smtp_url=url.replace("https:", "smtps:"))).send(email())
+
+
+@pytest.mark.parametrize(
+    ("kind", "handler", "ask", "error"),
+    [
+        (Endless, HeaderWithoutEnd, ask_arxiv_once, SourceError),
+        (Endless, HeaderWithoutEnd, ask_anthropic, ScorerError),
+        (Endless, HeaderWithoutEnd, ask_sendgrid, SendError),
+        (EndlessSmtp, GreetingWithoutEnd, send_by_smtp, SendError),
+    ],
+    ids=["arxiv", "anthropic", "sendgrid", "smtp"],
+)
+def test_an_answer_of_a_byte_now_and_then_is_given_up(
+    kind: type[Endless],
+    handler: type[StreamRequestHandler],
+    ask: Callable[[str], object],
+    error: type[Exception],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A timeout restarts with each byte: before, each of them waited as long as bytes came."""
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    for protocol in ("", "http/1.1"):
+        # Of this authority alone. The timeout itself stays long enough for a handshake.
+        network.tls_context(protocol).sslsocket_class = Impatient
+    with kind(authority, handler) as endless:
+        with pytest.raises(error):
+            ask(endless.url)
+        assert wait_until(endless.left.is_set)
+
+
+class Impatient(network.TimedSocket):
+    timeouts = 0.005
