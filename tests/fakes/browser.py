@@ -16,9 +16,10 @@ from bs4 import BeautifulSoup
 
 from newsletter.web.connection_limits import Connection
 from newsletter.web.server import uvicorn_config
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,20 @@ class Page:
 
 
 class Browser:
-    """Asks over a new connection each time, or over one that is kept."""
+    """Asks over a new connection each time, or over one that is kept.
 
-    def __init__(self, port: int, kept: http.client.HTTPConnection | None = None) -> None:
+    `tasks` are the requests that a server in this process has not done with.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        kept: http.client.HTTPConnection | None = None,
+        tasks: Collection[object] = (),
+    ) -> None:
         self.port = port
         self._kept = kept
+        self._tasks = tasks
 
     @contextmanager
     def connected(self) -> Iterator[Browser]:
@@ -59,7 +69,11 @@ class Browser:
         Where the server closes it after an answer, the next request opens another.
         """
         with closing(_connection(self.port)) as kept:
-            yield Browser(self.port, kept)
+            yield Browser(self.port, kept, self._tasks)
+
+    def wait_for_background(self) -> None:
+        """Wait until the server has done what follows its answers, for example sent a mail."""
+        assert wait_until(lambda: not self._tasks)
 
     def get(self, address: str, **headers: str) -> Page:
         return self.ask("GET", address, b"", headers)
@@ -100,7 +114,8 @@ def served(app: Any, connection: type[Connection] = Connection) -> Iterator[Brow
     while not server.started:
         time.sleep(0.01)
     try:
-        yield Browser(server.servers[0].sockets[0].getsockname()[1])
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Browser(port, tasks=server.server_state.tasks)
     finally:
         server.should_exit = True
         thread.join(240)

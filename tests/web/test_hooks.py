@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -143,7 +142,7 @@ def test_14_a_wrong_secret_is_answered_503_so_that_sendgrid_retries(web_with_inb
     assert browser.ask("POST", wrong, body, {"Content-Type": kind}).status == 503
     with served(create_app(make_site(store))) as shut:
         assert shut.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 503
-    time.sleep(0.2)
+    browser.wait_for_background()
     assert stored(store, person).state == SubscriberState.ACTIVE
 
 

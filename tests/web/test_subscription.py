@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 
@@ -76,9 +75,9 @@ def link_in(mail):
     return re.search(r"http://127\.0\.0\.1(/\S+/[a-z2-7]{48})", mail.text)[1]
 
 
-def sent_after_a_moment(site):
-    """Wait until background work had time to show."""
-    time.sleep(0.3)
+def sent_mails(site):
+    """All mails, when the background work is done."""
+    site.web.wait_for_background()
     return site.mailbox.mails
 
 
@@ -132,7 +131,7 @@ def test_19_the_response_is_the_same_for_known_and_unknown_addresses(site: Serve
     assert len(bodies) == 1
     assert {page.status for page in pages} == {200}
     assert wait_until(lambda: len(site.mailbox.mails) == 3)
-    assert sorted(mail.to_email for mail in sent_after_a_moment(site)) == [
+    assert sorted(mail.to_email for mail in sent_mails(site)) == [
         "gone@example.org",
         "known@example.org",
         "new@example.org",
@@ -196,7 +195,7 @@ def test_19_a_hard_bounced_address_gets_no_confirmation_email(site: ServedSite):
     with site.store.begin() as tx:
         events.apply(tx, [Event(EventKind.HARD_BOUNCE, "ada@example.org", NOW)], NOW)
     site.subscribe()
-    assert sent_after_a_moment(site) == []
+    assert sent_mails(site) == []
 
 
 def test_19_one_address_gets_one_mail_an_hour(site: ServedSite):
@@ -204,7 +203,7 @@ def test_19_one_address_gets_one_mail_an_hour(site: ServedSite):
     assert first() is not None
     for _ in range(5):
         site.subscribe()
-    assert len(sent_after_a_moment(site)) == 1
+    assert len(sent_mails(site)) == 1
     site.clock.at += timedelta(hours=1)
     _, again = site.subscribe()
     assert again() is not None
@@ -299,7 +298,7 @@ def test_19_confirmation_emails_can_be_stopped_for_good(site: ServedSite):
         with site.store.begin() as tx:
             signups.purge(tx, site.clock.at)
         assert site.subscribe()[0].status == 200
-    assert len(sent_after_a_moment(site)) == 1
+    assert len(sent_mails(site)) == 1
     with site.store.begin() as tx:
         assert restore_subscriber.restore(tx, "ada@example.org", (), "wrote", site.clock.at) == []
     _, mail = site.subscribe()
@@ -315,7 +314,7 @@ def test_19_a_reader_who_stops_confirmation_emails_stays_subscribed(site: Served
     assert site.reason() is None
     site.clock.at += timedelta(days=10)
     site.subscribe(rubric="models")
-    assert len(sent_after_a_moment(site)) == 1
+    assert len(sent_mails(site)) == 1
     site.web.post(link_in(sent))
     assert site.find().rubric == "stars"
 
@@ -338,7 +337,7 @@ def test_an_unsent_confirmation_email_can_be_requested_again(site: ServedSite):
     site.mailbox.fault = SendError(SendFailure.UNSENT, "no route")
     page, _ = site.subscribe()
     assert page.status == 200
-    assert sent_after_a_moment(site) == []
+    assert sent_mails(site) == []
     site.mailbox.fault = None
     _, mail = site.subscribe()
     assert mail() is not None
@@ -371,7 +370,7 @@ def test_invalid_sign_ups_show_an_error(site: ServedSite):
         page = site.subscribe(email, rubric)[0]
         assert (page.status, words in page.words) == (422, True)
         assert "<script" not in page.text
-    assert sent_after_a_moment(site) == []
+    assert sent_mails(site) == []
 
 
 def test_19_unconfirmed_subscribers_are_deleted(store):
@@ -681,7 +680,7 @@ def test_deletion_needs_the_checkbox_and_keeps_only_the_suppression(site: Served
     assert site.reason() == Reason.ERASED
     assert "does not work" in site.web.get(path).words
     site.subscribe()
-    assert sent_after_a_moment(site) == []
+    assert sent_mails(site) == []
 
 
 def test_bounced_and_pending_readers_see_their_state(site: ServedSite):
