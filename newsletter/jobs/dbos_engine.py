@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from newsletter import process
+from newsletter.domain.paging import paged
 from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import Stopped
 from newsletter.jobs import reaper
@@ -137,9 +138,8 @@ class DbosEngine:
         return {key: _result(one) for key, one in found.items() if one.status in ENDED}
 
     def _workflows(self, ids: Iterable[str], **where: object) -> list[Any]:
-        wanted, found = list(ids), []
-        for start in range(0, len(wanted), PAGE):
-            page = wanted[start : start + PAGE]
+        found: list[Any] = []
+        for page in paged(ids):
             found += self._client.list_workflows(workflow_ids=page, load_input=False, **where)
         return found
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from newsletter.domain.injection import is_suspicious
+from newsletter.domain.paging import paged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,8 +75,7 @@ def first_pass_chunks(
     """
     window = max(1, affordable) * sizes[0]
     chunks: list[Chunk] = []
-    for start in range(0, len(by_likelihood), window):
-        part = by_likelihood[start : start + window]
+    for part in paged(by_likelihood, window):
         chunks += shuffled_chunks(part, sizes, day, pass_number=1, salt=salt)
     return chunks
 

@@ -55,6 +55,13 @@ class Mark(StrEnum):
     KEPT = "kept"
     NOT_PICKED = "not picked"
 
+    @property
+    def sign(self) -> str:
+        return {"gained": "+", "lost": "−", "kept": "="}.get(self.value, "")  # noqa: RUF001 - a minus sign
+
+
+CHANGES = (Mark.GAINED, Mark.LOST, Mark.KEPT)
+
 
 class PreviewPaper(NamedTuple):
     """`note` says why a paper is not picked, or what a pick was given."""

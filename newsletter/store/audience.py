@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from newsletter.domain.mail import DeliveryState
+from newsletter.domain.paging import paged
 from newsletter.domain.segments import Cohort, DeliverySchedule, ReaderPosition
 from newsletter.store.deliveries import create_rows
 from newsletter.store.subscription_rows import DAYS, MAILABLE, MAY_BE_MAILED
@@ -188,8 +189,7 @@ _Page = list[tuple[DeliverySchedule, datetime | None]]
 
 def _pages(cohort: Cohort) -> list[_Page]:
     """The schedules in disjoint pages."""
-    pairs = list(cohort.schedules.items())
-    return [pairs[start : start + PAGE] for start in range(0, len(pairs), PAGE)]
+    return list(paged(cohort.schedules.items(), PAGE))
 
 
 def _slots(page: _Page) -> int:

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from newsletter.domain.digest import HELD_KINDS, StoredDigest
 from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
+from newsletter.domain.paging import paged
 from newsletter.domain.reader_rubrics import PREFIX
 from newsletter.store import StoreError, paper_news, search
 from newsletter.store.search import codec
@@ -33,8 +34,6 @@ _OF_ONE_DATE = digest_table.c.since == digest_table.c.date
 _OF_READERS = digest_table.c.rubric.startswith(PREFIX, autoescape=True)
 USUAL_DAYS = timedelta(days=14)
 FORGOTTEN = "a deleted rubric"
-PAGE = 500
-"""Ids per statement: far below the parameter limit of both databases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +150,7 @@ def uncovered(tx: Connection, slug: str, ids: Iterable[str]) -> list[str]:
     """Those of the papers, in their order, that no digest of this rubric has covered yet."""
     wanted = list(ids)
     seen: set[str] = set()
-    for start in range(0, len(wanted), PAGE):
-        page = wanted[start : start + PAGE]
+    for page in paged(wanted):
         query = select(digest_paper.c.paper_id).where(
             digest_paper.c.rubric == slug, digest_paper.c.paper_id.in_(page)
         )

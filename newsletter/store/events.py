@@ -23,6 +23,7 @@ from sqlalchemy import and_, delete, func, select, update
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.alerts import MIN_COMPLAINTS
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
+from newsletter.domain.paging import paged
 from newsletter.store import bounces, mail_batches
 from newsletter.store.bounces import BY_BOUNCES
 from newsletter.store.tables import delivery, digest, event, subscriber, subscription
@@ -137,8 +138,7 @@ def apply(tx: Connection, events: Iterable[Event], now: datetime) -> int:
 def pages(events: Iterable[Event]) -> Iterator[list[Event]]:
     """`events` in pages of one transaction each, grouped by address."""
     ordered = sorted(events, key=lambda one: (canonical(one.email), one.delivery_id, one.at))
-    for start in range(0, len(ordered), EVENTS_PER_TRANSACTION):
-        yield ordered[start : start + EVENTS_PER_TRANSACTION]
+    return paged(ordered, EVENTS_PER_TRANSACTION)
 
 
 class MailedDelivery(NamedTuple):

@@ -50,12 +50,16 @@ class CallState(StrEnum):
 
 
 _IS_UNCONFIRMED = calls.c.state.in_([CallState.INTENT, CallState.LOST])
-_NANOS = case((_IS_UNCONFIRMED, calls.c.upper_nanos), else_=calls.c.cost_nanos)
+SPENT_NANOS = case((_IS_UNCONFIRMED, calls.c.upper_nanos), else_=calls.c.cost_nanos)
 """Cost of a call; an unconfirmed one counts with its upper bound."""
+LOST_NANOS = case((calls.c.state == CallState.LOST, calls.c.upper_nanos), else_=0)
+"""What a call may have cost, at most, where that is not known."""
 _NANOS_OF_CALL = (
-    select(_NANOS, calls.c.started_at).where(calls.c.id == bindparam("call_id")).with_for_update()
+    select(SPENT_NANOS, calls.c.started_at)
+    .where(calls.c.id == bindparam("call_id"))
+    .with_for_update()
 )
-_RESERVED_OF_DAY = select(func.coalesce(func.sum(_NANOS), 0)).where(
+_RESERVED_OF_DAY = select(func.coalesce(func.sum(SPENT_NANOS), 0)).where(
     calls.c.rubric == bindparam("rubric"), calls.c.date == bindparam("day")
 )
 _RESERVED_OF_MONTH = select(month_cost.c.nanos).where(month_cost.c.month == bindparam("month"))
@@ -180,7 +184,7 @@ def recover_answer(
     tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime
 ) -> None:
     """Store an answer from the answer file, unless it is stored already."""
-    waiting = (calls.c.id == call_id) & calls.c.state.in_([CallState.INTENT, CallState.LOST])
+    waiting = (calls.c.id == call_id) & _IS_UNCONFIRMED
     if usage and tx.scalar(select(calls.c.id).where(waiting, calls.c.raw.is_(None))):
         store_answer(tx, call_id, raw, usage, at)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import or_, select
 
 from newsletter.domain.model import NewsKind, PaperNews
+from newsletter.domain.paging import paged
 from newsletter.domain.paper_news import NEWS_WINDOW, PaperMetadata, news_of
 from newsletter.store.tables import digest, digest_paper, paper, paper_metadata
 from newsletter.store.tables import paper_news as paper_news_table
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_PAPERS = 100
 """Papers of which one digest tells news; the next one tells the others."""
-MAX_ROWS = 1_000
 FIELDS = ("title", "comment", "journal_ref", "doi")
 
 
@@ -71,10 +71,10 @@ def claim(tx: Connection, digest_id: int, made: Digest) -> Digest:
     wanted = [(one.paper_id, NewsKind.WITHDRAWN) for one in made.withdrawn]
     wanted += [(one.paper_id, one.kind) for one in made.news]
     ours: set[tuple[str, str]] = set()
-    for start in range(0, len(wanted), MAX_ROWS):
+    for page in paged(wanted):
         rows = [
             {"rubric": made.rubric.slug, "paper_id": paper_id, "kind": kind, "digest_id": digest_id}
-            for paper_id, kind in wanted[start : start + MAX_ROWS]
+            for paper_id, kind in page
         ]
         told = insert(tx, paper_news_table).values(rows).on_conflict_do_nothing()
         columns = paper_news_table.c.paper_id, paper_news_table.c.kind

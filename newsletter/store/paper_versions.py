@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import and_, exists, func, select
 
 from newsletter.domain.model import NewsKind, Withdrawal
+from newsletter.domain.paging import paged
 from newsletter.domain.withdrawals import is_withdrawn
 from newsletter.store.tables import digest, digest_paper, paper, paper_news, paper_version
 from newsletter.store.upsert import insert_new
@@ -20,18 +21,15 @@ if TYPE_CHECKING:
 
     from newsletter.domain.model import Paper
 
-CHUNK = 500
-
 
 def known(tx: Connection, ids: Sequence[str]) -> dict[str, int]:
     """The newest stored version of each paper; unknown papers are absent."""
     found: dict[str, int] = {}
-    for start in range(0, len(ids), CHUNK):
-        chunk = ids[start : start + CHUNK]
-        first = select(paper.c.id, paper.c.version).where(paper.c.id.in_(chunk))
+    for page in paged(ids):
+        first = select(paper.c.id, paper.c.version).where(paper.c.id.in_(page))
         found |= {row.id: row.version for row in tx.execute(first)}
         newest = func.max(paper_version.c.version).label("newest")
-        later = select(paper_version.c.paper_id, newest).where(paper_version.c.paper_id.in_(chunk))
+        later = select(paper_version.c.paper_id, newest).where(paper_version.c.paper_id.in_(page))
         rows = tx.execute(later.group_by(paper_version.c.paper_id))
         found |= {row.paper_id: max(row.newest, found.get(row.paper_id, 0)) for row in rows}
     return found
@@ -55,8 +53,8 @@ def keep(tx: Connection, papers: Iterable[Paper], now: datetime) -> int:
         for one in later.values()
         if one.version > have.get(one.id, one.version)
     ]
-    for start in range(0, len(rows), CHUNK):
-        insert_new(tx, paper_version, rows[start : start + CHUNK])
+    for page in paged(rows):
+        insert_new(tx, paper_version, page)
     return len(rows)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Row, Text, and_, cast, exists, func, select, update
 
 from newsletter.domain.announcements import FetchRecord, ListingEntry
 from newsletter.domain.model import Listing, Paper
+from newsletter.domain.paging import paged
 from newsletter.store.tables import digest, digest_paper, fetched, listing, paper
 from newsletter.store.upsert import insert_new
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-CHUNK = 500
-"""Rows in one statement: both databases limit its parameters, SQLite to 32,766."""
 FIELDS = tuple(field.name for field in fields(Paper))
 EARLIER = listing.alias("earlier")
 
@@ -31,12 +30,10 @@ EARLIER = listing.alias("earlier")
 def keep(tx: Connection, papers: Sequence[Paper]) -> None:
     """Store papers. Of stored ones only the categories are updated: cross-lists come later."""
     rows = {found.id: _row(found) for found in papers}
-    ids = list(rows)
-    for start in range(0, len(ids), CHUNK):
-        chunk = ids[start : start + CHUNK]
-        chosen = select(paper.c.id, paper.c.categories).where(paper.c.id.in_(chunk))
+    for page in paged(rows):
+        chosen = select(paper.c.id, paper.c.categories).where(paper.c.id.in_(page))
         known = {row.id: row.categories for row in tx.execute(chosen)}
-        insert_new(tx, paper, [rows[key] for key in chunk if key not in known])
+        insert_new(tx, paper, [rows[key] for key in page if key not in known])
         for key, categories in known.items():
             if categories != rows[key]["categories"]:
                 renewed = {"categories": rows[key]["categories"]}
@@ -46,8 +43,8 @@ def keep(tx: Connection, papers: Sequence[Paper]) -> None:
 def list_papers(tx: Connection, day: date, entries: Iterable[ListingEntry], *, late: bool) -> None:
     """List papers under `day`; an entry that is already listed, under any date, stays as it is."""
     rows = [{**entry._asdict(), "date": day, "late": late} for entry in entries]
-    for start in range(0, len(rows), CHUNK):
-        insert_new(tx, listing, rows[start : start + CHUNK])
+    for page in paged(rows):
+        insert_new(tx, listing, page)
 
 
 def dated_entries(
@@ -56,9 +53,9 @@ def dated_entries(
     """The listings of these papers in any of the categories: date, and whether late."""
     columns = listing.c.category, listing.c.paper_id, listing.c.date, listing.c.late
     found: dict[ListingEntry, tuple[date, bool]] = {}
-    for start in range(0, len(ids), CHUNK):
+    for page in paged(ids):
         chosen = select(*columns).where(
-            listing.c.category.in_(categories), listing.c.paper_id.in_(ids[start : start + CHUNK])
+            listing.c.category.in_(categories), listing.c.paper_id.in_(page)
         )
         found |= {
             ListingEntry(row.category, row.paper_id): (row.date, row.late)
@@ -100,10 +97,9 @@ def _first_listed(categories: Sequence[str], day: date) -> ColumnElement[bool]:
 
 def by_ids(tx: Connection, ids: Sequence[str]) -> Iterator[Paper]:
     """Those of the papers that are stored, in the order of `ids`."""
-    for start in range(0, len(ids), CHUNK):
-        page = dict.fromkeys(ids[start : start + CHUNK])
+    for page in paged(ids):
         rows = {row.id: row for row in tx.execute(select(paper).where(paper.c.id.in_(page)))}
-        yield from (paper_of(rows[key]) for key in page if key in rows)
+        yield from (paper_of(rows[key]) for key in dict.fromkeys(page) if key in rows)
 
 
 def newest(tx: Connection, limit: int) -> list[Paper]:

@@ -17,6 +17,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, insert, select, update
 
 from newsletter.domain.mail import SubscriberState
+from newsletter.domain.paging import paged
 from newsletter.domain.reader_rubrics import (
     Confirmation,
     PausedBy,
@@ -166,8 +167,7 @@ def load_active(tx: Connection, known: Collection[Version] = ()) -> dict[Version
         texts.version == reader_rubric.c.active_version
     )
     query = select(texts.slug, texts.version, texts.text).join(reader_rubric, joined)
-    for start in range(0, len(unknown), digests.PAGE):
-        page = unknown[start : start + digests.PAGE]
+    for page in paged(unknown):
         rows = tx.execute(query.where(texts.slug.in_(page)))
         found |= {(row.slug, row.version): row.text for row in rows}
     return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select
 
 from newsletter.domain.model import Outcome, Score
+from newsletter.domain.paging import paged
 from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.store import reader_rubrics
 from newsletter.store.tables import call as calls
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from newsletter.store.ledger import Account
 
-PAGE = 500
-"""Ids in one query: both databases allow many more, but not any number."""
 
 _KNOWN = select(scores).where(
     scores.c.fingerprint == bindparam("fingerprint"),
@@ -66,16 +65,9 @@ def keep_outcome(
 
 def known(tx: Connection, account: Account, ids: Sequence[str]) -> KnownScores:
     found: KnownScores = {1: {}, 2: {}}
-    for start in range(0, len(ids), PAGE):
-        rows = tx.execute(
-            _KNOWN,
-            {
-                "fingerprint": account.fingerprint,
-                "scorer": account.scorer,
-                "ids": ids[start : start + PAGE],
-            },
-        )
-        for row in rows:
+    mine = {"fingerprint": account.fingerprint, "scorer": account.scorer}
+    for page in paged(ids):
+        for row in tx.execute(_KNOWN, {**mine, "ids": page}):
             judged = row.outcome == Outcome.SCORED
             found[row.reading][row.paper_id] = (
                 Score(

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, case, delete, func, select, update
 
 from newsletter.domain.addresses import fingerprint
 from newsletter.domain.mail import SubscriberState
+from newsletter.domain.paging import paged
 from newsletter.store import subscribers, subscriptions, suppressions
 from newsletter.store.tables import delivery, signup, subscriber, subscription
 from newsletter.store.upsert import insert
@@ -33,8 +34,6 @@ MAILS_AN_HOUR = 1000
 VALID = timedelta(days=7)
 KEPT = timedelta(days=30)
 """How long an address is kept that never confirmed, after it was asked last."""
-PAGE = 500
-"""Subscriptions that one statement deletes."""
 COUNTED = timedelta(days=90)
 """How long it is remembered how often an address was mailed."""
 REJOINED = "confirmed again"
@@ -159,8 +158,7 @@ def _delete_unmailed(tx: Connection, which: ColumnElement[bool]) -> int:
     chosen = select(subscription.c.id, subscription.c.subscriber_id).where(which, ~mailed)
     rows = tx.execute(chosen).all()
     gone = 0
-    for start in range(0, len(rows), PAGE):
-        page = rows[start : start + PAGE]
+    for page in paged(rows):
         tx.execute(delete(subscription).where(subscription.c.id.in_([one.id for one in page])))
         reads = select(subscription.c.id).where(subscription.c.subscriber_id == subscriber.c.id)
         owners = subscriber.c.id.in_([one.subscriber_id for one in page])

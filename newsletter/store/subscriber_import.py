@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from sqlalchemy import insert, select
 
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.mail import OWN_PREFERENCES, SubscriberState
+from newsletter.domain.paging import paged
 from newsletter.domain.subscriber_import import (
     FROM_FILE,
     FieldChange,
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
     from newsletter.domain.mail import Subscription
     from newsletter.domain.subscriber_csv import SubscriberRow
-
-IMPORT_PAGE = 500
-"""Rows per statement: old SQLite allows 999 parameters, and more gains little."""
 
 
 @dataclass(slots=True)
@@ -64,9 +61,8 @@ def save_all(
     `new_id` makes the ids of new subscribers.
     """
     done = ImportResult()
-    rest = iter(rows)
-    while some := list(islice(rest, IMPORT_PAGE)):
-        for once in _without_repeats(some):
+    for page in paged(rows):
+        for once in _without_repeats(page):
             _save_some(tx, once, consent.strip(), now, done, overwrite=overwrite, new_id=new_id)
     return done
 

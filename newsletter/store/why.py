@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Text, func, literal_column, select
 
 from newsletter.domain.model import Outcome, Unscored
+from newsletter.domain.paging import paged
 from newsletter.store.papers import paper_of
 from newsletter.store.tables import (
     call,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 TITLE_START = literal_column("lower(substr(paper.title, 1, 200))", Text)
 """As the index of titles has it: with its numbers as parameters no database would use it."""
-PAGE = 500
-"""Ids in one query."""
 READ = ("paper_id", "reading", "relevance", "novelty", "similarity")
 LAST_CHARACTER = "\U0010ffff"
 """Greater than any character of a title."""
@@ -127,11 +126,11 @@ def _scores(
     tx: Connection, fingerprint: str, scorers: Sequence[str], ids: Sequence[str]
 ) -> Iterator[Row[Any]]:
     """Scores by their key: joined with the digest's papers, SQLite reads those for each score."""
-    for start in range(0, len(ids), PAGE):
+    for page in paged(ids):
         query = select(*(score.c[name] for name in READ)).where(
             score.c.fingerprint == fingerprint,
             score.c.scorer.in_(scorers),
-            score.c.paper_id.in_(ids[start : start + PAGE]),
+            score.c.paper_id.in_(page),
         )
         yield from tx.execute(query)
 

@@ -22,7 +22,7 @@ from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
 from newsletter.domain.task_queue import standstill
 from newsletter.domain.tasks import TaskKind
 from newsletter.store import alerts, deliveries, digests, incidents, subscriptions
-from newsletter.store.reports import metrics, reader_rubrics
+from newsletter.store.reports import metrics, monitoring, reader_rubrics
 from newsletter.store.task_queue import read_queue
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def _papers(tx: Connection) -> Iterator[MetricFamily]:
 
 def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
     calls = site.metric_counts.calls(tx, now)
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today, _ = monitoring.spent_since(tx, now.replace(hour=0, minute=0, second=0, microsecond=0))
+    month, _ = monitoring.spent_since(tx, month_start(now))
     tokens = {name.removesuffix("_tokens"): calls.get(name, 0) for name in metrics.TOKENS}
     yield MetricFamily("tokens_total", "Tokens as counted by the model provider", tokens, "kind")
     for name, help_text, nanos in (
@@ -118,12 +119,8 @@ def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamil
             "Dollars paid for all rubrics that readers wrote, part of the dollars paid",
             calls.get("reader_rubrics", 0),
         ),
-        ("spent_day_dollars", "Dollars paid since midnight UTC", metrics.spent_since(tx, day)),
-        (
-            "spent_month_dollars",
-            "Dollars paid since the start of the month",
-            metrics.spent_since(tx, month_start(now)),
-        ),
+        ("spent_day_dollars", "Dollars paid since midnight UTC", today),
+        ("spent_month_dollars", "Dollars paid since the start of the month", month),
     ):
         yield single_value(name, help_text, nanos / NANOS_PER_DOLLAR)
     settings = site.app.settings
@@ -134,8 +131,8 @@ def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamil
         "budget_day_dollars", "Daily budget of a rubric in dollars", float(settings.budget_usd)
     )
     if settings.monthly_budget_usd is not None:
-        month = float(settings.monthly_budget_usd)
-        yield single_value("budget_month_dollars", "Monthly budget in dollars", month)
+        budget = float(settings.monthly_budget_usd)
+        yield single_value("budget_month_dollars", "Monthly budget in dollars", budget)
 
 
 def _mails(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:

@@ -22,6 +22,7 @@ from newsletter.scoring import rubric_preview
 from newsletter.scoring.cost import preview_cost, unscored
 from newsletter.scoring.executor import ScoringFailed
 from newsletter.scoring.rubric_preview import (
+    CHANGES,
     Mark,
     PreviewDay,
     PreviewInput,
@@ -57,7 +58,6 @@ READING_TIME = timedelta(seconds=25)
 """For one press of the button: no call begins later."""
 ATTEMPTS = 2
 """Calls for a chunk that is not answered: somebody waits."""
-SIGNS = {Mark.GAINED: "+", Mark.LOST: "-", Mark.KEPT: "="}
 BY_WORDS, ALL = "words", "all"
 AFTER_READING = "reading"
 FEW = 64
@@ -221,7 +221,7 @@ def _page(
         days=[_day_view(day) for day in preview.days],
         found=[_row(one) for one in preview.found],
         missed=[_row(one) for one in preview.missed],
-        marks={mark.value: preview.count(mark) for mark in SIGNS},
+        marks={mark.value: preview.count(mark) for mark in CHANGES},
         unfetched=draft.given.unfetched,
         message=READS_ON if running else message,
         running=running,
@@ -278,7 +278,7 @@ def _day_view(day: PreviewDay) -> dict[str, Any]:
 
 def _row(one: PreviewPaper) -> dict[str, Any]:
     return {
-        "sign": SIGNS.get(one.mark, ""),
+        "sign": one.mark.sign,
         "mark": one.mark.value,
         "paper": one.paper,
         "title": issue_view.title_of(one.paper),

@@ -13,6 +13,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from newsletter.domain.paging import paged
 from newsletter.mailers import ListedAddress, ListName, SuppressionLists, SuppressionListsError
 from newsletter.mailers.sendgrid.client import client, reason_of
 
@@ -47,9 +48,8 @@ class SendGridSuppressions:
                 return
 
     def add(self, emails: Sequence[str]) -> None:
-        for start in range(0, len(emails), ADDRESSES_PER_REQUEST):
-            asked = {"recipient_emails": list(emails[start : start + ADDRESSES_PER_REQUEST])}
-            _body(partial(self._unsubscribed.post, request_body=asked))
+        for page in paged(emails, ADDRESSES_PER_REQUEST):
+            _body(partial(self._unsubscribed.post, request_body={"recipient_emails": page}))
 
     def remove(self, email: str) -> None:
         _body(self._unsubscribed._(quote(email, safe="@")).delete, gone=True)
@@ -63,9 +63,8 @@ class SendGridSuppressions:
     def erase(self, emails: Sequence[str]) -> None:
         """Twilio's Recipients' Data Erasure API; the key needs the permission "erasejob"."""
         endpoint = self._client.recipients.erasejob
-        for start in range(0, len(emails), ADDRESSES_PER_REQUEST):
-            asked = {"email_addresses": list(emails[start : start + ADDRESSES_PER_REQUEST])}
-            _body(partial(endpoint.post, request_body=asked))
+        for page in paged(emails, ADDRESSES_PER_REQUEST):
+            _body(partial(endpoint.post, request_body={"email_addresses": page}))
 
     @property
     def _unsubscribed(self) -> Any:  # noqa: ANN401 - the library is untyped

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from newsletter import __version__
 from newsletter.domain import announcements
 from newsletter.domain.model import Paper
+from newsletter.domain.paging import paged
 from newsletter.network import proxy_for
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import (
@@ -89,8 +90,8 @@ class ArxivSource:
         # One malformed id would fail the whole request.
         wanted = sorted({one for one in ids if is_id(one)})
         found: dict[str, Paper] = {}
-        for start in range(0, len(wanted), MAX_IDS):
-            found |= self._fetch_all("", lambda *_: None, wanted[start : start + MAX_IDS])
+        for page in paged(wanted, MAX_IDS):
+            found |= self._fetch_all("", lambda *_: None, page)
         return [found[key] for key in sorted(found)]
 
     def metadata(self, ids: Sequence[str]) -> list[Paper]:

@@ -13,7 +13,7 @@ from sqlalchemy import case, func, select
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import leases
 from newsletter.store.inbound import InboundState
-from newsletter.store.ledger import CallState
+from newsletter.store.ledger import LOST_NANOS
 from newsletter.store.reports.reader_rubrics import IS_READERS_CALL
 from newsletter.store.subscribers import count_states
 from newsletter.store.tables import call, delivery, digest, digest_outcome, inbound
@@ -118,12 +118,6 @@ def papers(tx: Connection) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in tx.execute(query.group_by(digest_outcome.c.outcome))}
 
 
-def spent_since(tx: Connection, since: datetime) -> int:
-    """Nano-dollars confirmed since then."""
-    total = select(func.coalesce(func.sum(call.c.cost_nanos), 0))
-    return int(tx.scalar(total.where(call.c.started_at >= since)) or 0)
-
-
 def processes(tx: Connection) -> dict[str, list[datetime]]:
     """When each running process was last alive, by its role."""
     found: dict[str, list[datetime]] = {}
@@ -133,11 +127,10 @@ def processes(tx: Connection) -> dict[str, list[datetime]]:
 
 
 def _sum_calls(tx: Connection, span: ColumnElement[bool]) -> dict[str, int]:
-    lost = case((call.c.state == CallState.LOST, call.c.upper_nanos), else_=0)
     sums: Iterable[Any] = (
         *(func.sum(call.c.usage[name].as_integer()) for name in TOKENS),
         func.sum(call.c.cost_nanos),
-        func.sum(lost),
+        func.sum(LOST_NANOS),
         func.sum(case((IS_READERS_CALL, call.c.cost_nanos), else_=0)),
     )
     row = tx.execute(select(*sums).where(span)).one()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, literal, select
+from sqlalchemy import and_, func, literal, select
 
 from newsletter import process
 from newsletter.domain.alerts import DifferingProcess, Incident, ServiceState
@@ -16,7 +16,7 @@ from newsletter.domain.task_queue import standstill
 from newsletter.store import deliveries, events, incidents, leases
 from newsletter.store.inbound import InboundState
 from newsletter.store.incidents import IncidentKind
-from newsletter.store.ledger import CallState
+from newsletter.store.ledger import LOST_NANOS, SPENT_NANOS
 from newsletter.store.tables import call, delivery, digest, fetched, inbound, mailing
 from newsletter.store.task_queue import is_working, read_queue
 
@@ -177,9 +177,8 @@ def digests_of(tx: Connection, days: Collection[date]) -> set[tuple[str, date]]:
 
 def spent_since(tx: Connection, since: datetime) -> tuple[int, int]:
     """Nano-dollars confirmed, and those that may have been billed besides, at most."""
-    lost = case((call.c.state == CallState.LOST, call.c.upper_nanos), else_=0)
     sums = select(
-        func.coalesce(func.sum(call.c.cost_nanos), 0), func.coalesce(func.sum(lost), 0)
+        func.coalesce(func.sum(call.c.cost_nanos), 0), func.coalesce(func.sum(LOST_NANOS), 0)
     ).where(call.c.started_at >= since)
     confirmed, unknown = tx.execute(sums).one()
     return int(confirmed), int(unknown)
@@ -187,13 +186,11 @@ def spent_since(tx: Connection, since: datetime) -> tuple[int, int]:
 
 def spent_by_rubric(tx: Connection, since: datetime) -> tuple[Incident, ...]:
     """Nano-dollars of each rubric's day since then, with those that may have been billed."""
-    unsure = call.c.state.in_([CallState.INTENT, CallState.LOST])
-    amount = func.sum(case((unsure, call.c.upper_nanos), else_=call.c.cost_nanos))
     first = func.min(call.c.started_at, type_=call.c.started_at.type)
     # By the bare column SQLite would read all calls, in the order of its index on the rubric.
     slug = (call.c.rubric + "").label("slug")
     query = (
-        select(slug, call.c.date, first, amount)
+        select(slug, call.c.date, first, func.sum(SPENT_NANOS))
         .where(call.c.started_at >= since)
         .group_by(slug, call.c.date)
         .order_by(call.c.date, slug)

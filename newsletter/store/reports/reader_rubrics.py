@@ -10,7 +10,7 @@ from sqlalchemy import case, func, select
 from newsletter.domain.formatting import month_start
 from newsletter.domain.mail import READING
 from newsletter.domain.reader_rubrics import PREFIX, ReaderRubric, ReaderRubricState
-from newsletter.store.ledger import CallState
+from newsletter.store.ledger import SPENT_NANOS
 from newsletter.store.reader_rubrics import of_row
 from newsletter.store.tables import (
     call,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 IS_READERS_CALL = call.c.rubric.startswith(PREFIX, autoescape=True)
-_UNSURE = call.c.state.in_([CallState.INTENT, CallState.LOST])
-_NANOS = case((_UNSURE, call.c.upper_nanos), else_=call.c.cost_nanos)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +108,11 @@ def listed(tx: Connection, now: datetime) -> list[ReaderRubricRow]:
 def _spent(tx: Connection, now: datetime) -> dict[str, tuple[int, int]]:
     """By slug, the nano-dollars of today and of this month."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    today: ColumnElement[int] = case((call.c.started_at >= midnight, _NANOS), else_=0)
+    today: ColumnElement[int] = case((call.c.started_at >= midnight, SPENT_NANOS), else_=0)
     # By the bare column SQLite would read all calls, in the order of its index on the rubric.
     slug = (call.c.rubric + "").label("slug")
     query = (
-        select(slug, func.sum(today), func.sum(_NANOS))
+        select(slug, func.sum(today), func.sum(SPENT_NANOS))
         .where(call.c.started_at >= month_start(now), IS_READERS_CALL)
         .group_by(slug)
     )

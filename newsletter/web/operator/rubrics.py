@@ -19,7 +19,7 @@ from newsletter.rubrics.form import form_of, markdown
 from newsletter.rubrics.save import RubricText, is_file_name, read_text
 from newsletter.scoring import rubric_preview
 from newsletter.scoring.cost import preview_cost, unscored
-from newsletter.scoring.rubric_preview import Mark
+from newsletter.scoring.rubric_preview import CHANGES, Mark
 from newsletter.store import subscriptions
 from newsletter.store.operator import actions as action_log
 from newsletter.store.operator import rubric_history
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 HERE = "/rubrics"
 MAX_TITLE = 200
 CUT_OFFS = range(1, 11)
-SIGNS = {Mark.GAINED: "+", Mark.LOST: "−", Mark.KEPT: "="}  # noqa: RUF001 - a minus sign
 MAX_VERSIONS = 20
 
 
@@ -184,7 +183,7 @@ def _price(site: Site, rubric: Rubric, given: PreviewInput) -> str:
 def _shown_day(day: PreviewDay) -> dict[str, Any]:
     papers = [
         {
-            "sign": SIGNS[one.mark],
+            "sign": one.mark.sign,
             "mark": one.mark.value,
             "id": one.paper.id,
             "url": one.paper.abs_url,
@@ -192,9 +191,9 @@ def _shown_day(day: PreviewDay) -> dict[str, Any]:
             "note": one.note,
         }
         for one in day.papers
-        if one.mark in SIGNS
+        if one.mark in CHANGES
     ]
-    counts = {mark.value: day.count(mark) for mark in SIGNS}
+    counts = {mark.value: day.count(mark) for mark in CHANGES}
     return {"date": day.date, "papers": papers, "compared": day.compared, **counts}
 
 
