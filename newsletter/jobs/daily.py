@@ -17,7 +17,7 @@ import logging
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from newsletter import logs
 from newsletter.delivery import planner
@@ -248,24 +248,15 @@ def score_and_compose(
 ) -> list[RubricResult]:
     """Score what has no score yet and freeze each rubric's digest; or why that failed."""
     day = state.date
-    by_slug: dict[str, TaskResult] = {}
+    composed: dict[str, TaskResult] = {}
     with timed_step(app, "score", day, keep=True) as fields:
         fields["idle"] = not state.missing
-        for owners in _scoring_phases(app, state):
-            # A failure here is met again, and reported, when each rubric's digest is composed.
-            workers = app.engine.workers()
-            groups = [tasks.scoring_groups(some, day, deadline, workers) for some in owners]
-            dispatch(app, [one for some in groups for one in some], report)
-            composing = [
-                Task(TaskKind.DIGEST, day, (rubric.slug,), deadline)
-                for some in owners
-                for rubric in some
-            ]
-            done = zip(composing, dispatch(app, composing, report), strict=True)
-            by_slug |= {task.ids[0]: result for task, result in done}
+        for phase in _scoring_phases(app, state):
+            _score(app, phase, day, deadline, report)
+            composed |= _compose(app, phase, day, deadline, report)
     reread(app.rubrics)
     results = [
-        _composed_result(app, rubric, day, by_slug.get(rubric.slug, TaskResult()))
+        _composed_result(app, rubric, day, composed.get(rubric.slug, TaskResult()))
         for rubric in state.rubrics
         # Those of readers may have been paused or deleted meanwhile.
         if rubric.slug in app.rubrics or not is_reader_rubric(rubric.slug)
@@ -274,10 +265,32 @@ def score_and_compose(
     return results
 
 
-def _scoring_phases(app: App, state: DayState) -> list[list[list[Rubric]]]:
-    """Rubrics without a digest, those of the operator and of readers apart, by phase.
+_Phase: TypeAlias = "list[list[Rubric]]"
+"""The operator's rubrics, and those of readers: no scoring group has both."""
 
-    Where the month's budget may not cover all, the operator's have their digests first.
+
+def _score(
+    app: App, phase: _Phase, day: date, deadline: datetime | None, report: StageProgress
+) -> None:
+    """Score in groups. A failure occurs again, and is reported, when the digest is composed."""
+    workers = app.engine.workers()
+    groups = [tasks.scoring_groups(rubrics, day, deadline, workers) for rubrics in phase]
+    dispatch(app, [task for group in groups for task in group], report)
+
+
+def _compose(
+    app: App, phase: _Phase, day: date, deadline: datetime | None, report: StageProgress
+) -> dict[str, TaskResult]:
+    """Make and freeze one digest for each rubric; the result by rubric."""
+    slugs = [rubric.slug for rubrics in phase for rubric in rubrics]
+    todo = [Task(TaskKind.DIGEST, day, (slug,), deadline) for slug in slugs]
+    return dict(zip(slugs, dispatch(app, todo, report), strict=True))
+
+
+def _scoring_phases(app: App, state: DayState) -> list[_Phase]:
+    """The rubrics without a digest. All are in one phase if the month's budget covers them.
+
+    Otherwise the operator's rubrics get their digests first.
     """
     operator = [one for one in state.missing if not is_reader_rubric(one.slug)]
     readers = [one for one in state.missing if is_reader_rubric(one.slug)]
