@@ -84,7 +84,7 @@ def sell(
     tokens_per_second: float | None,
 ) -> None:
     arxiv = FakeArxiv(into_window(listed(papers), day))
-    model = FakeAnthropic(judge, latency=latency, tokens_per_second=tokens_per_second)
+    model = FakeAnthropic(scores_of, latency=latency, tokens_per_second=tokens_per_second)
     with arxiv, model as claude:
         for one in (arxiv, claude):
             one.speak_tls(certificate.server_context())
@@ -122,7 +122,7 @@ def _sentence(n: int, place: int) -> str:
     return " ".join(words).capitalize() + "."
 
 
-def judge(title: str, abstract: str) -> dict[str, Any]:
+def scores_of(title: str, abstract: str) -> dict[str, Any]:
     """One paper in sixteen is picked, another one is near the cut."""
     number = sum(map(ord, title)) % 16
     comment = "names the first criterion, with a method new to it, measured on three sets"

@@ -222,7 +222,7 @@ def measure_scoring(bench: Bench) -> dict[str, Any]:
     limit = CALLS_PER_MINUTE / 60
     many = int(limit * bench.seconds / bench.processes)
     anthropic_rules.build_adapters()
-    with FakeAnthropic(scoring.honest, latency=LATENCY) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract, latency=LATENCY) as fake:
         fake.speak_tls(bench.certificate.server_context())
         began = together("scoring", bench.processes, bench.order(fake.url, many=many))
         times = [seen.at for seen in fake.requests]

@@ -116,7 +116,7 @@ class Day:
         self.by_title = {plain(row["title"]): row for row in self.rows}
         self.by_id = {row["id"].rpartition("v")[0]: row for row in self.rows}
 
-    def judge(self, title: str, _abstract: str = "") -> dict[str, Any]:
+    def scores_of(self, title: str, _abstract: str = "") -> dict[str, Any]:
         label = self.labels.get(plain(title))
         if label is None:
             return BELOW
@@ -177,7 +177,7 @@ def arxivdigest(
     def answer(prompt: str) -> str:
         lines = []
         for number, title in re.findall(r"^(\d+)\. Title: (.*)$", prompt, re.MULTILINE):
-            found = day.judge(title)
+            found = day.scores_of(title)
             chat.read.add(plain(title))
             said = {"Relevancy score": str(found["r"]), "Reasons for match": found["c"] or REASON}
             lines.append(f"{number}. {json.dumps(said)}".removeprefix("1. "))
@@ -216,11 +216,11 @@ def assistant(
     def answer(prompt: str) -> str:
         ids = re.findall(r"^ArXiv ID: (\S+)$", prompt, re.MULTILINE)
         if "\nAbstract: " not in prompt:
-            below = [one for one in ids if day.judge(day.by_id[one]["title"]) is BELOW]
+            below = [one for one in ids if day.scores_of(day.by_id[one]["title"]) is BELOW]
             return json.dumps([one for one in below if zlib.crc32(one.encode()) % 100 < dropped])
         chat.read.update(ids)
         return "\n".join(
-            json.dumps(_topics(one, day.judge(day.by_id[one]["title"]))) for one in ids
+            json.dumps(_topics(one, day.scores_of(day.by_id[one]["title"]))) for one in ids
         )
 
     config = (checkout / "configs" / "config.ini").read_text(encoding="utf-8")
@@ -269,7 +269,7 @@ def ours(day: Day, folder: Path, certificate: Certificate) -> dict[str, Any]:
     (home / "rubrics" / "reference.md").write_text(text, encoding="utf-8")
     (home / "readers.csv").write_text("email,rubric\nada@example.org,reference\n", encoding="utf-8")
     rows = into_window(day.rows, date.fromisoformat(DAY))
-    with FakeArxiv(rows) as arxiv, FakeAnthropic(day.judge) as model:
+    with FakeArxiv(rows) as arxiv, FakeAnthropic(day.scores_of) as model:
         for one in (arxiv, model):
             one.speak_tls(certificate.server_context())
         env = environment(sys.executable, home, certificate) | {

@@ -27,7 +27,7 @@ from bench.harness.tls import new_certificate
 from newsletter.store import Store
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.simulations.workers import Order, WorkerForkServer, all_mails, settle
 
@@ -54,7 +54,7 @@ def morning(
         tempfile.TemporaryDirectory() as folder,
         own_database(given.database) as url,
         FakeSendGrid(delay=LATENCY) as mail,
-        FakeAnthropic(honest, latency=LATENCY) as model,
+        FakeAnthropic(scores_in_abstract, latency=LATENCY) as model,
     ):
         for one in (mail, model):
             one.speak_tls(certificate.server_context())

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.fakes.services import RUBRIC, Deployment, deployment_on, wait_for
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     """A planner that takes no task itself, with papers to score and readers to mail."""
     folder = tmp_path_factory.mktemp("planner")
     with ExitStack() as stack:
-        model = stack.enter_context(FakeAnthropic(honest))
+        model = stack.enter_context(FakeAnthropic(scores_in_abstract))
         made = stack.enter_context(deployment_on(POSTGRES, folder, NEWSLETTER_ENGINE="dbos"))
         settings = made.installation.environment
         settings |= {"ANTHROPIC_API_KEY": "sk-ant-tests", "ANTHROPIC_BASE_URL": model.url}

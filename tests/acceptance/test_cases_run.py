@@ -109,7 +109,7 @@ def test_24_a_dry_run_asks_no_provider_anything(installation, fake):
     assert (fake.requests, states(installation)) == ([], [])
 
 
-def test_03_mails_in_doubt_are_told_by_the_run_that_left_them(installation, fake):
+def test_03_a_run_reports_mails_with_an_unknown_outcome(installation, fake):
     """Nothing known to be out is a failure, whoever runs it by a timer; a part of it is told."""
     installation.subscribe(*READERS[:2])
     fake.faults.extend([Fault(500), Fault(500)])

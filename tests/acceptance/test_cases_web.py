@@ -136,7 +136,7 @@ def show_tables(store: Store) -> None:
             tx.execute(text(f"ALTER TABLE hidden_{table.name} RENAME TO {table.name}"))
 
 
-def test_14_without_its_database_the_door_asks_to_be_tried_again(web: Browser, store: Store):
+def test_14_without_its_database_a_webhook_answers_503(web: Browser, store: Store):
     person = reader(store)
     raw = json.dumps(
         [{"event": "spamreport", "email": person.email, "timestamp": int(NOW.timestamp())}]
@@ -171,7 +171,7 @@ def signature(raw: bytes) -> dict[str, str]:
     ],
     ids=["nul", "parts", "charset", "brackets", "base64"],
 )
-def test_14_a_mail_like_poison_is_taken_and_stops_no_other(
+def test_14_a_mail_that_cannot_be_processed_is_stored_and_stops_no_other(
     web: Browser, store: Store, poison: bytes
 ):
     person = reader(store)
@@ -328,7 +328,7 @@ def test_11_no_event_without_a_valid_signature_changes_anything(
 
 @FUZZ
 @given(raw=batch)
-def test_11_no_signed_batch_breaks_the_door(web: Browser, raw: bytes):
+def test_11_no_signed_batch_breaks_the_event_webhook(web: Browser, raw: bytes):
     assert web.ask("POST", EVENTS, raw, signature(raw)).status == 200
 
 
@@ -340,7 +340,7 @@ fields = st.dictionaries(
 
 @FUZZ
 @given(body=st.one_of(fields.map(posted), st.binary(max_size=300)), kind=kind)
-def test_14_nothing_posted_as_mail_breaks_the_door(web: Browser, body: bytes, kind: str):
+def test_14_nothing_posted_as_mail_breaks_inbound_parse(web: Browser, body: bytes, kind: str):
     page = web.ask("POST", INBOUND, body, {"Content-Type": kind})
     assert page.status == 200
 

@@ -47,7 +47,7 @@ def test_23_a_jump_of_the_clock_while_mail_goes_out_costs_nothing(
     assert len(addresses(mailer)) == len(set(addresses(mailer))) == READERS
 
 
-def test_23_who_was_given_up_for_a_jump_is_in_doubt_at_most_and_never_mailed_twice(
+def test_23_after_a_clock_jump_a_mail_may_be_unknown_and_is_never_sent_twice(
     scenario: DeliveryScenario,
 ):
     def leap(_email: Email) -> None:

@@ -73,14 +73,14 @@ def test_a_port_that_is_taken_is_said(installation):
     assert "in use" in done.err
 
 
-def test_mornings_alone_end_in_order_too(installation):
+def test_the_scheduler_without_pages_ends_in_order(installation):
     with serving(installation, "--no-web") as (process, _url):
         assert any("schedule running" in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
         assert process.wait(240) == 0
 
 
-def test_nothing_to_serve_is_said(installation):
+def test_serve_without_anything_to_serve_says_so(installation):
     done = installation.newsletter("serve", "--no-web", "--no-schedule")
     assert done.status == 2
     assert "nothing to serve" in done.err

@@ -33,7 +33,7 @@ from tests.fakes import command
 from tests.fakes.answers import Answers
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import CommandResult
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.fakes.sendgrid_rules import judged
 from tests.fakes.smtp import FakeSmtp
 
@@ -190,7 +190,10 @@ def test_a_refused_login_writes_nothing(newcomer: Newcomer, server: FakeSmtp) ->
 def test_keys_are_checked_and_written(newcomer: Newcomer) -> None:
     rights = {"scopes": ["mail.send", "suppression.read"]}
     answers = {("GET", "/v3/scopes"): (200, rights), ("POST", "/v3/mail/send"): 200}
-    with Answers(answers, judged=judged) as sendgrid, FakeAnthropic(honest) as anthropic:
+    with (
+        Answers(answers, judged=judged) as sendgrid,
+        FakeAnthropic(scores_in_abstract) as anthropic,
+    ):
         done = newcomer.init(
             *("--mail", "sendgrid", "--from", "digest@example.org", "--yes"),
             SENDGRID_API_KEY="SG.x",

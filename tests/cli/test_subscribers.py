@@ -82,7 +82,7 @@ def test_an_import_repeated_changes_nothing(store: Store):
         assert list(subscriptions.all_subscriptions(tx)) == [replace(known, name="Ann")]
 
 
-def test_consent_lets_in_who_waited_but_a_pause_stays_a_pause(store: Store):
+def test_an_import_with_consent_activates_the_pending_and_keeps_a_pause(store: Store):
     waiting = reader(1, state=SubscriberState.PENDING)
     resting = reader(2)
     with store.begin() as tx:
@@ -99,7 +99,7 @@ def test_consent_lets_in_who_waited_but_a_pause_stays_a_pause(store: Store):
         assert import_reader(tx, waiting, LATER, consent="") is SubscriberChange.UNCHANGED
 
 
-def test_10_who_left_stays_away_whoever_imports_the_address_again(store: Store):
+def test_10_no_import_adds_an_address_that_left(store: Store):
     given = reader()
     with store.begin() as tx:
         subscriptions.insert_new(tx, given, START)

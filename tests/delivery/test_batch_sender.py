@@ -210,7 +210,7 @@ def test_10_who_left_before_the_claim_is_left_out(scenario: DeliveryScenario, fa
     assert fake.addresses == [people[2].email]
 
 
-def test_the_group_is_written_down_before_the_request_leaves(
+def test_the_batch_is_committed_before_the_request_leaves(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 3)
@@ -239,7 +239,7 @@ class FirstHasty(SmallGroups):
 
 @pytest.mark.parametrize("act", ["stall", "reset", "garbage", "truncate"])
 @pytest.mark.parametrize("accepts", [True, False])
-def test_a_lost_answer_behind_the_fence_is_withdrawn_and_sent_anew(
+def test_a_batch_with_a_lost_answer_is_cancelled_and_sent_again(
     scenario: DeliveryScenario, fake: FakeSendGrid, act: str, *, accepts: bool
 ):
     settled(scenario, 15)
@@ -284,7 +284,7 @@ def event_of(row: Any, **changes: Any) -> Event:
     return Event(**{**given, **changes})
 
 
-def test_one_event_of_one_reader_proves_the_whole_group(
+def test_one_event_of_one_reader_proves_the_whole_batch(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 15)
@@ -301,7 +301,7 @@ def test_one_event_of_one_reader_proves_the_whole_group(
     assert named == {row.email: f"{row.id}@geopod"}
 
 
-def test_an_event_of_a_batch_that_was_withdrawn_keeps_its_reader_from_a_second_copy(
+def test_an_event_of_a_cancelled_batch_keeps_its_reader_from_a_second_copy(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 2)
@@ -319,7 +319,7 @@ def test_an_event_of_a_batch_that_was_withdrawn_keeps_its_reader_from_a_second_c
 
 
 @pytest.mark.parametrize("sent", [True, False])
-def test_the_operator_decides_on_a_group_in_doubt(
+def test_the_operator_decides_on_an_unknown_batch(
     scenario: DeliveryScenario, fake: FakeSendGrid, *, sent: bool
 ):
     settled(scenario, 10)
@@ -334,7 +334,7 @@ def test_the_operator_decides_on_a_group_in_doubt(
     assert Counter(fake.addresses) == Counter(row.email for row in scenario.rows())
 
 
-def test_a_group_in_doubt_is_one_line_and_decided_on_as_one(tmp_path: Path, fake: FakeSendGrid):
+def test_an_unknown_batch_is_one_line_and_one_decision(tmp_path: Path, fake: FakeSendGrid):
     installation = Installation(tmp_path)
     installation.create_database()
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
@@ -379,7 +379,7 @@ def begun(
     return group
 
 
-def test_a_dead_process_is_found_by_its_lease_and_its_group_withdrawn(
+def test_the_batch_of_a_process_whose_lease_expired_is_cancelled(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 10)
@@ -400,7 +400,9 @@ def test_a_dead_process_is_found_by_its_lease_and_its_group_withdrawn(
     assert max(Counter(fake.addresses).values()) == 1
 
 
-def test_too_late_for_the_fence_it_is_in_doubt(scenario: DeliveryScenario, fake: FakeSendGrid):
+def test_a_batch_that_is_too_late_to_cancel_is_unknown(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
     settled(scenario, 10)
     begun(scenario, fake, lead=LEAD)
     scenario.clock.sleep(6 * 60)
@@ -409,7 +411,7 @@ def test_too_late_for_the_fence_it_is_in_doubt(scenario: DeliveryScenario, fake:
     assert fake.messages == []
 
 
-def test_while_the_provider_is_away_a_lost_group_waits_for_the_fence(
+def test_while_the_provider_is_away_a_lost_batch_waits_until_it_can_be_cancelled(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 10)
@@ -426,7 +428,7 @@ def test_while_the_provider_is_away_a_lost_group_waits_for_the_fence(
     assert recover_lost(scenario.store, sender, scenario.clock.now) == 0
 
 
-def test_a_withdrawal_that_is_refused_leaves_a_doubt(
+def test_a_batch_whose_cancellation_is_refused_is_unknown(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 10)
@@ -440,7 +442,7 @@ def test_a_withdrawal_that_is_refused_leaves_a_doubt(
     assert set(scenario.states().values()) == {DeliveryState.UNKNOWN}
 
 
-def test_a_second_wish_to_withdraw_is_granted_as_the_first(fake: FakeSendGrid):
+def test_a_batch_can_be_cancelled_twice(fake: FakeSendGrid):
     sender = mailer(fake)
     batch = sender.new_batch_id()
     assert sender.cancel(batch)
@@ -448,7 +450,7 @@ def test_a_second_wish_to_withdraw_is_granted_as_the_first(fake: FakeSendGrid):
     assert not sender.cancel("f" * 32)
 
 
-def test_a_withdrawn_batch_is_let_go_when_its_time_is_long_over(
+def test_a_cancelled_batch_is_released_long_after_its_send_time(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 10)
@@ -467,7 +469,7 @@ def test_a_withdrawn_batch_is_let_go_when_its_time_is_long_over(
     assert max(Counter(fake.addresses).values()) == 1
 
 
-def test_no_more_are_begun_than_can_be_withdrawn(scenario: DeliveryScenario):
+def test_no_more_batches_are_started_than_can_be_cancelled(scenario: DeliveryScenario):
     settled(scenario, 10)
     now = scenario.clock.now()
     row = {"digest_id": scenario.digest_id, "rendering": "x", "readers": 1, "lease_owner": "o"}
@@ -577,7 +579,7 @@ def test_04_a_provider_that_comes_back_within_a_minute_ends_no_run(
     assert len(fake.messages) == 3
 
 
-def test_three_groups_in_doubt_are_enough(scenario: DeliveryScenario, fake: FakeSendGrid):
+def test_three_unknown_batches_in_a_row_end_the_run(scenario: DeliveryScenario, fake: FakeSendGrid):
     settled(scenario, 60)
     lose_answers(scenario, fake, 3)
 
@@ -587,7 +589,7 @@ def test_three_groups_in_doubt_are_enough(scenario: DeliveryScenario, fake: Fake
     assert "3 in a row" in tally.halted_reason
 
 
-def test_a_limit_counts_a_group_as_one_request(scenario: DeliveryScenario, fake: FakeSendGrid):
+def test_a_rate_limit_counts_a_batch_as_one_request(scenario: DeliveryScenario, fake: FakeSendGrid):
     settled(scenario, 50)
     assert run(scenario, fake, limits=SendLimits(per_second=2)) == Tally(accepted=50)
     assert 1.9 <= sum(scenario.clock.naps) <= 3
@@ -666,7 +668,7 @@ def test_a_large_request_is_cut_by_its_bytes(scenario: DeliveryScenario, fake: F
     assert 1 <= mailer(fake).fitting(heavy) < 10
 
 
-def test_a_fault_of_the_program_frees_the_group(scenario: DeliveryScenario, fake: FakeSendGrid):
+def test_a_program_error_releases_the_batch(scenario: DeliveryScenario, fake: FakeSendGrid):
     settled(scenario, 3)
 
     def broken(_group: object) -> BatchEmail:
@@ -686,7 +688,7 @@ def test_a_fault_of_the_program_frees_the_group(scenario: DeliveryScenario, fake
     assert run(scenario, fake) == Tally(accepted=3)
 
 
-def test_who_slept_too_long_after_the_claim_sends_nothing(
+def test_a_process_suspended_too_long_after_the_claim_sends_nothing(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 3)
@@ -711,14 +713,14 @@ def test_who_slept_too_long_after_the_claim_sends_nothing(
     assert len(fake.addresses) == 3
 
 
-def test_a_stop_ends_between_two_requests(scenario: DeliveryScenario, fake: FakeSendGrid):
+def test_a_stop_ends_a_run_between_two_requests(scenario: DeliveryScenario, fake: FakeSendGrid):
     settled(scenario, 25)
     stops = iter([False, True])
     tally = run(scenario, fake, stop=lambda: next(stops, True))
     assert (tally.accepted, tally.pending, tally.sending) == (10, 15, 0)
 
 
-def test_a_single_mail_after_a_group_belongs_to_no_group(
+def test_a_single_mail_after_a_batch_belongs_to_no_batch(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     settled(scenario, 2)
@@ -739,7 +741,7 @@ def test_a_single_mail_after_a_group_belongs_to_no_group(
         ("reader2@example.org", True, False),
     ],
 )
-def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
+def test_18_a_reply_to_a_batched_mail_is_matched_by_its_references(
     scenario: DeliveryScenario, fake: FakeSendGrid, author: str, *, aligned: bool, leaves: bool
 ):
     """Only the authenticated reader may leave; after any other sender the reader gets the link."""
@@ -768,7 +770,7 @@ def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
     assert ("You are unsubscribed" in mail.text) is leaves
 
 
-def test_events_name_the_group_and_the_mail():
+def test_events_name_the_batch_and_the_mail():
     told = {
         "event": "processed",
         "email": "ann@example.org",
@@ -788,7 +790,7 @@ def units_of(app: Any, digest_id: int) -> Any:
 
 
 @pytest.mark.parametrize(("audience", "requests"), [(2, 1), (3, 3)])
-def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
+def test_many_readers_are_mailed_in_batches_and_few_one_by_one(
     store: Store, fake: FakeSendGrid, audience: int, requests: int
 ):
     """Readers whose hour is near are mailed at it, in one request whatever other days they want."""

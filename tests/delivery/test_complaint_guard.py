@@ -83,7 +83,7 @@ def test_first_mails_to_imported_addresses_go_slowly_and_known_readers_do_not_wa
     }
 
 
-def test_rivals_let_no_more_first_mails_go_together(store: Store):
+def test_concurrent_runs_share_the_limit_of_first_mails(store: Store):
     scenario = imported(store, 400)
     mailer = FakeMailer()
 

@@ -58,7 +58,7 @@ def test_a_digest_bears_every_header_mailbox_providers_ask_for():
     assert (made.delivery_id, made.date) == ("d" * 32, START)
 
 
-def test_24_a_test_mail_says_so_and_its_links_are_nobodys():
+def test_24_a_test_mail_is_marked_and_its_links_are_of_no_reader():
     made = email(reader(id=TEST_READER), "d" * 32, test=True)
 
     assert made.subject == "[TEST] arXiv digest, 23 September 2025"
@@ -128,7 +128,7 @@ def test_the_message_has_plain_text_first_and_survives_the_way():
     assert to_bytes(made) == to_bytes(made)
 
 
-def test_a_letter_is_no_list_mail():
+def test_a_notification_has_no_list_headers():
     made = notification(
         to_email="ann@example.org",
         to_name="Ann",

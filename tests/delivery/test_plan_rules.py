@@ -89,7 +89,7 @@ def test_nothing_older_than_a_week_is_mailed() -> None:
     assert turn(shelf(), late) is None
 
 
-def test_a_weekly_readers_turn_is_the_week_at_its_end() -> None:
+def test_a_weekly_reader_is_due_at_the_end_of_the_week() -> None:
     there = shelf(MON, TUE, WED, THU)
     assert turn(there, moment(THU), days=WEEKLY) is None
     whole = shelf(MON, TUE, WED, THU, FRI)
@@ -162,7 +162,7 @@ def test_days_with_nothing_to_mail_are_no_part() -> None:
     assert dates(shelf(MON, TUE).parts(MON, TUE)) == [TUE]
 
 
-def test_a_shelf_knows_what_holds_a_date_and_what_was_made_before_it() -> None:
+def test_stored_digests_are_found_by_the_dates_they_cover() -> None:
     ids = [(1, "models", MON, MON), (2, "models", MON, WED), (3, "stars", TUE, TUE)]
     there = StoredDigests("models", [], ids)
     assert there.newest is None

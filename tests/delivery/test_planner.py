@@ -357,7 +357,7 @@ def test_who_confirms_late_gets_nothing_of_before(service):
     assert service.wake(WED) == ["a 04-04"]
 
 
-def test_a_new_weekly_reader_gets_the_week_he_came_in(service):
+def test_a_new_weekly_reader_gets_the_week_in_which_they_joined(service):
     service.made(LAST_FRI, MON, TUE)
     service.add_reader("a", days=WEEKLY, at=datetime(2026, 3, 3, 12, tzinfo=UTC))
     service.add_reader("b", days=WEEKLY, at=datetime(2026, 3, 7, 12, tzinfo=UTC))

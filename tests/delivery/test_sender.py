@@ -339,7 +339,7 @@ def test_five_server_errors_in_a_row_end_the_run(scenario: DeliveryScenario, fak
     assert "5 in a row" in tally.halted_reason
 
 
-def test_09_rival_runs_share_the_work_and_double_nothing(
+def test_09_concurrent_runs_share_the_work_and_double_nothing(
     scenario: DeliveryScenario, fake: FakeSendGrid
 ):
     scenario.add_readers(40)
@@ -402,7 +402,7 @@ def test_10_leaving_in_the_middle_of_a_run_is_obeyed_at_once(scenario: DeliveryS
     assert len(mailer.taken) == 1
 
 
-def test_the_pace_is_kept_over_the_whole_run(scenario: DeliveryScenario):
+def test_the_rate_limit_holds_over_the_whole_run(scenario: DeliveryScenario):
     scenario.add_readers(12)
     scenario.make_digest()
     started = []
@@ -430,7 +430,7 @@ def test_25_a_stop_leaves_the_rest_pending_and_nothing_sending(scenario: Deliver
     assert scenario.send(mailer) == Tally(accepted=20)
 
 
-def test_a_fault_of_the_program_leaves_its_row_in_doubt_and_the_others_whole(
+def test_a_program_error_leaves_its_row_unknown_and_the_others_intact(
     scenario: DeliveryScenario,
 ):
     scenario.add_readers(6)
@@ -504,7 +504,7 @@ def test_an_answer_after_the_lease_is_still_proof(scenario: DeliveryScenario):
     assert set(scenario.states().values()) == {DeliveryState.ACCEPTED}
 
 
-def test_03_the_operator_resolves_what_is_in_doubt(scenario: DeliveryScenario):
+def test_03_the_operator_resolves_unknown_mails(scenario: DeliveryScenario):
     scenario.add_readers(2)
     scenario.make_digest()
     scenario.send(failing(SendFailure.UNKNOWN), limits=SendLimits(threads=1))

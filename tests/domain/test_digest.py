@@ -270,7 +270,7 @@ def local(similarities, **changes):
     return compose(rubric, DAY, listings, scores, outcomes, [], judged=False, prompt="")
 
 
-def test_a_local_ranking_pretends_no_bar():
+def test_a_local_ranking_shows_no_cut_offs():
     digest = local({f"{n:02}": n / 20 for n in range(15)})
     assert ids(digest) == [f"{n:02}" for n in range(14, 4, -1)]
     assert (digest.judged, digest.near_misses, digest.beyond) == (False, (), 0)

@@ -96,7 +96,7 @@ def reader(**wishes) -> Subscription:
         ({"since": datetime(2025, 9, 23, 8, tzinfo=UTC)}, "2025-09-23T12:00", False),
     ],
 )
-def test_a_reader_is_served_at_his_hour_on_his_days(wishes, now, due):
+def test_a_reader_is_served_at_their_hour_on_their_days(wishes, now, due):
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
     day = date(2025, 9, 23)
     at = due_for(day, reader(**wishes), ZoneInfo("UTC"), SEVEN)

@@ -291,10 +291,10 @@ def load_all() -> None:
 def _rehearse(place: Path) -> None:
     """Run commands in this process: what a command compiles at first, the forked ones then have."""
     from tests.fakes.anthropic import FakeAnthropic
-    from tests.fakes.scoring import honest
+    from tests.fakes.scoring import scores_in_abstract
 
     before, folder = dict(os.environ), Path.cwd()
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         paid = {"ANTHROPIC_API_KEY": "sk-x", "ANTHROPIC_BASE_URL": fake.url}
         for environment in ({}, paid):
             with tempfile.TemporaryDirectory(dir=place) as name:

@@ -42,7 +42,7 @@ IRRELEVANT = {"m": 0, "c": "", "r": 2, "n": 4, "x": 1}
 
 
 def paper(number: int, relevance: int = 2, novelty: int = 4, said: str = "") -> Paper:
-    """A paper whose abstract says which scores `honest` gives it."""
+    """A paper whose abstract says which scores `scores_in_abstract` gives it."""
     return Paper(
         id=f"2611.{number:05d}",
         version=1,
@@ -61,7 +61,7 @@ def papers(count: int) -> list[Paper]:
     return [paper(n, 8, 8) if n % 8 == 0 else paper(n) for n in range(1, count + 1)]
 
 
-def honest(title: str, abstract: str) -> dict[str, Any]:
+def scores_in_abstract(title: str, abstract: str) -> dict[str, Any]:
     """The scores that the abstract names, a comment for the relevant."""
     found = re.search(r"\[worth (\d+) and (\d+)\]", abstract.replace("^", " "))
     if found is None:

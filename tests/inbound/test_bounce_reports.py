@@ -118,7 +118,7 @@ def test_13_a_report_to_the_bounce_address_is_about_that_delivery(scenario: Deli
     assert scenario.rows()[0].fate == "hard bounce"
 
 
-def test_13_a_mail_in_doubt_that_bounces_had_been_taken(scenario: DeliveryScenario):
+def test_13_a_bounce_of_an_unknown_mail_proves_that_it_was_accepted(scenario: DeliveryScenario):
     row = scenario.rows()[0]
     with scenario.store.begin() as tx:
         tx.execute(delivery.update().values(state=DeliveryState.UNKNOWN))
@@ -258,7 +258,9 @@ def test_13_a_delay_is_no_bounce(scenario: DeliveryScenario, action: str, told: 
     assert (events_told(scenario), states(scenario)[row.email]) == (told, SubscriberState.ACTIVE)
 
 
-def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(scenario: DeliveryScenario):
+def test_13_five_unproven_bounces_end_a_subscription_and_suppress_nobody(
+    scenario: DeliveryScenario,
+):
     row = scenario.rows()[0]
     for week in range(6):
         at = START + timedelta(days=7 * week)

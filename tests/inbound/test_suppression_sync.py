@@ -163,7 +163,9 @@ def test_an_import_takes_nobody_off_their_list(store: Store, fake: FakeLists):
     assert fake.changes == []
 
 
-def test_who_came_back_a_moment_ago_is_freed_before_the_night(store: Store, fake: FakeLists):
+def test_a_reader_who_just_came_back_is_freed_before_the_nightly_sync(
+    store: Store, fake: FakeLists
+):
     person = join(store)
     join(store, 2)
     fake.put("unsubscribes", person.email)

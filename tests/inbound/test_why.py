@@ -43,7 +43,7 @@ OTHER = replace(RUBRIC, slug="other", title="Other")
 
 @pytest.fixture
 def claude():
-    with FakeAnthropic(scoring.honest) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         yield scoring.claude(fake)
 
 
@@ -350,7 +350,7 @@ def test_what_outsiders_wrote_is_shown_as_text(store, claude):
 def test_both_readings_are_shown_and_merged_as_in_the_digest(store):
     first = scoring.paper(53, 6, 8)
     readings = {1: (6, 8), 2: (8, 8)}
-    with FakeAnthropic(scoring.honest) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         scorer = scoring.claude(fake, second_opinion=True)
         made, _ = digest_of(store, [*NETWORKS, first], scorer=scorer)
     with store.begin() as tx:

@@ -61,7 +61,7 @@ def issue(done) -> dict:
     return found
 
 
-def test_09_a_morning_is_mailed_once_to_each_and_adds_up(installation_anywhere):
+def test_09_a_digest_is_mailed_once_to_each_reader_and_its_receipt_adds_up(installation_anywhere):
     installation = installation_anywhere
     installation.subscribe("ada@example.org,small", "bob@example.org,small")
     first = issue(installation.newsletter("run", "--json"))

@@ -1,4 +1,4 @@
-"""Engines place units and wait for them; what DBOS forgets or repeats changes nothing."""
+"""Engines run tasks and wait for them; tasks that DBOS forgets or repeats change nothing."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def now() -> datetime:
 
 
 @dataclass
-class Hands:
-    """Does units: each sends as many mails as its number says; "13" is unlucky.
+class FakeHandler:
+    """Runs tasks: each sends as many mails as its number says; number 13 fails.
 
-    The first ones wait until `expected` are done at once.
+    The first tasks wait until `expected` of them run at once.
     """
 
     done: list[Task] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Hands:
     full: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, unit: Task) -> TaskResult:
+    def __call__(self, task: Task) -> TaskResult:
         with self.turn:
             self.at_once += 1
             self.most_at_once = max(self.at_once, self.most_at_once)
@@ -71,27 +71,27 @@ class Hands:
         time.sleep(0.02)
         with self.turn:
             self.at_once -= 1
-            self.done.append(unit)
-        number = int(unit.ids[0])
-        return TaskResult("unlucky") if number == 13 else TaskResult(sent=number)
+            self.done.append(task)
+        number = int(task.ids[0])
+        return TaskResult("failed") if number == 13 else TaskResult(sent=number)
 
 
-def run(engine: LocalEngine | DbosEngine, wanted: list[Task], hands: Any) -> list[TaskResult]:
-    return engine.run(wanted, hands, no_progress, threading.Event())
+def run(engine: LocalEngine | DbosEngine, wanted: list[Task], handler: Any) -> list[TaskResult]:
+    return engine.run(wanted, handler, no_progress, threading.Event())
 
 
 def test_local_does_mail_several_at_once_and_answers_in_order() -> None:
-    hands = Hands(expected=4)
-    endings = run(LocalEngine(), mails(20), hands)
+    handler = FakeHandler(expected=4)
+    endings = run(LocalEngine(), mails(20), handler)
     assert [one.sent for one in endings] == [*range(13), 0, *range(14, 20)]
     assert [n for n, one in enumerate(endings) if one.problem] == [13]
-    assert hands.most_at_once == 4
+    assert handler.most_at_once == 4
 
 
 def test_local_scores_one_group_after_the_other_in_the_callers_thread() -> None:
     threads = set()
 
-    def do(_unit: Task) -> TaskResult:
+    def do(_task: Task) -> TaskResult:
         threads.add(threading.current_thread())
         return TaskResult()
 
@@ -99,12 +99,12 @@ def test_local_scores_one_group_after_the_other_in_the_callers_thread() -> None:
     assert threads == {threading.current_thread()}
 
 
-def test_local_does_nothing_at_all_for_nothing() -> None:
-    assert run(LocalEngine(), [], Hands()) == []
+def test_local_without_tasks_does_nothing() -> None:
+    assert run(LocalEngine(), [], FakeHandler()) == []
 
 
-def test_whoever_was_stopped_says_so() -> None:
-    def stop(_unit: Task) -> TaskResult:
+def test_a_stopped_task_raises_stopped() -> None:
+    def stop(_task: Task) -> TaskResult:
         raise Stopped
 
     with pytest.raises(Stopped):
@@ -117,7 +117,7 @@ def cluster() -> Iterator[Store]:
     with own_database(POSTGRES) as url:
         store = Store(url)
         store.migrate()
-        run(DbosEngine(store, now), [], Hands())
+        run(DbosEngine(store, now), [], FakeHandler())
         yield store
         store.close()
 
@@ -131,9 +131,9 @@ def shared(cluster: Store) -> Iterator[Store]:
 
 
 @contextmanager
-def working(engine: DbosEngine, hands: Any, name: str = "w1") -> Iterator[threading.Event]:
+def working(engine: DbosEngine, handler: Any, name: str = "w1") -> Iterator[threading.Event]:
     stop = threading.Event()
-    with engine.worker(hands, stop, name):
+    with engine.worker(handler, stop, name):
         yield stop
 
 
@@ -161,32 +161,32 @@ def enqueue(engine: DbosEngine, tasks: list[Task], holder: str = "") -> None:
 @needs_postgres
 def test_a_workers_life_from_first_task_to_last(shared: Store) -> None:
     """One launch of DBOS serves for what needs one: it takes two seconds."""
-    engine, hands = DbosEngine(shared, now, QUICK), Hands(expected=4)
-    with working(engine, hands) as stop:
-        results = run(engine, mails(20), hands)
+    engine, handler = DbosEngine(shared, now, QUICK), FakeHandler(expected=4)
+    with working(engine, handler) as stop:
+        results = run(engine, mails(20), handler)
         assert [one.sent for one in results] == [*range(13), 0, *range(14, 20)]
-        assert results[13].problem == "unlucky"
-        assert hands.most_at_once == 4
-        assert len(hands.done) == 20
+        assert results[13].problem == "failed"
+        assert handler.most_at_once == 4
+        assert len(handler.done) == 20
         # Mail is sent again whenever it is planned; what was scored is not scored again.
-        run(engine, mails(2), hands)
-        assert len(hands.done) == 22
+        run(engine, mails(2), handler)
+        assert len(handler.done) == 22
         score = Task(TaskKind.SCORE, DAY, ("5", "b"), NOON)
-        assert [run(engine, [score], hands)[0].sent for _ in range(2)] == [5, 5]
-        assert hands.done[22:] == [score]
-        unlucky = Task(TaskKind.SCORE, DAY, ("13",))
-        assert [run(engine, [unlucky], hands)[0].problem for _ in range(2)] == ["unlucky"] * 2
-        assert len(hands.done) == 25
+        assert [run(engine, [score], handler)[0].sent for _ in range(2)] == [5, 5]
+        assert handler.done[22:] == [score]
+        failing = Task(TaskKind.SCORE, DAY, ("13",))
+        assert [run(engine, [failing], handler)[0].problem for _ in range(2)] == ["failed"] * 2
+        assert len(handler.done) == 25
         # One scoring task at a time, so that other workers have one, too.
-        hands.most_at_once = 0
-        run(engine, [Task(TaskKind.SCORE, DAY, (str(n),)) for n in (31, 32, 33)], hands)
-        assert hands.most_at_once == 1
+        handler.most_at_once = 0
+        run(engine, [Task(TaskKind.SCORE, DAY, (str(n),)) for n in (31, 32, 33)], handler)
+        assert handler.most_at_once == 1
         told = engine._client.list_workflows(workflow_ids=[str(score)])[0]
         assert told.input["args"] == ("score", "2025-11-18", ["5", "b"], NOON.isoformat())
         assert (told.app_version, told.executor_id) == ("2", f"{process.process_id()}/w1")
         with (
             pytest.raises(OperatorError, match="w1 is alive already"),
-            working(DbosEngine(shared, now), hands),
+            working(DbosEngine(shared, now), handler),
         ):
             pass
         # What a dead machine held; and what DBOS handed to this process and never began.
@@ -216,13 +216,13 @@ def test_a_task_that_is_stopped_or_meets_an_outage_has_no_result_and_is_run_agai
     engine = DbosEngine(shared, now, QUICK)
     raised: list[Exception] = [Stopped(), outage()]
 
-    def hands(_task: Task) -> TaskResult:
+    def handler(_task: Task) -> TaskResult:
         if raised:
             raise raised.pop()
         return TaskResult(sent=3)
 
-    with working(engine, hands):
-        assert run(engine, mails(1), hands)[0].sent == 3
+    with working(engine, handler):
+        assert run(engine, mails(1), handler)[0].sent == 3
     assert raised == []
 
 
@@ -256,7 +256,7 @@ def test_a_planner_that_is_stopped_leaves_the_tasks_in_the_queue(shared: Store) 
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(Stopped, match="the workers go on"):
-        DbosEngine(shared, now).run(mails(2), Hands(), no_progress, stop)
+        DbosEngine(shared, now).run(mails(2), FakeHandler(), no_progress, stop)
     assert states(shared) == {"ENQUEUED": 2}
 
 
@@ -274,7 +274,7 @@ def test_tasks_that_dbos_has_forgotten_are_enqueued_again(shared: Store) -> None
     watch = threading.Thread(target=forget)
     watch.start()
     with pytest.raises(Stopped):
-        DbosEngine(shared, now).run(mails(2), Hands(), no_progress, stop)
+        DbosEngine(shared, now).run(mails(2), FakeHandler(), no_progress, stop)
     watch.join()
     assert states(shared) == {"ENQUEUED": 2}
 

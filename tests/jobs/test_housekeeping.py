@@ -199,7 +199,7 @@ class FaultyMailbox:
         raise self.fault
 
 
-def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
+def test_a_job_that_fails_does_not_stop_the_others(
     service: HousekeptService, caplog: pytest.LogCaptureFixture
 ):
     to = service.app.links.unsub_address(service.ann.id)
@@ -213,7 +213,7 @@ def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
     assert "a mistake of ours" in caplog.text
 
 
-def test_a_stop_in_the_middle_of_a_duty_ends_the_round(service: HousekeptService):
+def test_a_stop_in_the_middle_of_a_job_ends_the_round(service: HousekeptService):
     to = service.app.links.unsub_address(service.ann.id)
     store_mail(service.app.store, message("leave"), "ann@example.com", [to], NOW)
 
@@ -223,7 +223,7 @@ def test_a_stop_in_the_middle_of_a_duty_ends_the_round(service: HousekeptService
     assert service.state() is SubscriberState.ACTIVE
 
 
-def test_a_night_forgets_what_is_old_and_nothing_else(service: HousekeptService):
+def test_the_nightly_job_deletes_old_data_and_nothing_else(service: HousekeptService):
     store = service.app.store
     with store.begin() as tx:
         for days, email in ((91, "old@example.org"), (89, "new@example.org")):
@@ -247,7 +247,9 @@ def test_a_night_forgets_what_is_old_and_nothing_else(service: HousekeptService)
     assert service.state() is SubscriberState.ACTIVE
 
 
-def test_a_night_compares_the_lists_of_sendgrid(store: Store, tmp_path: Path, lists: FakeLists):
+def test_the_nightly_job_compares_the_lists_of_sendgrid(
+    store: Store, tmp_path: Path, lists: FakeLists
+):
     service = HousekeptService(
         store, tmp_path, mailer="sendgrid", sendgrid_api_key="SG.key", sendgrid_url=lists.url
     )

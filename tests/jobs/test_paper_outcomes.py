@@ -34,7 +34,7 @@ def digest_of(store, given, rubric=RUBRIC, faults=(), day=DAY, scorer=None, **se
     with store.begin() as tx:
         papers.keep(tx, given)
         papers.list_papers(tx, day, [ListingEntry("cs.LG", one.id) for one in given], late=False)
-    with FakeAnthropic(scoring.honest) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         for fault in faults:
             fake.fault(*fault, times=99)
         app = app_of(

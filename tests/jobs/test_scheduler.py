@@ -71,7 +71,7 @@ def service(tmp_path):
     made.app.store.close()
 
 
-def test_each_is_served_once_at_his_own_hour(service):
+def test_each_is_served_once_at_their_own_hour(service):
     service.join("ada@example.org", timezone="Europe/Berlin")
     service.join("bob@example.org")
     service.join("cho@example.org", timezone="Asia/Tokyo")
@@ -121,7 +121,7 @@ def test_mail_that_was_not_taken_is_offered_at_the_next_wake_up(service):
     assert service.served("18T07:05") == ["a"]
 
 
-def test_of_two_services_one_runs_the_mornings_until_it_ends(service):
+def test_of_two_services_one_leads_until_it_ends(service):
     service.join("ada@example.org")
     rival = DailyScheduler(
         service.app, LeaderElection(service.app.store, service.app.clock, owner="afar/1/x")
@@ -137,7 +137,7 @@ def test_of_two_services_one_runs_the_mornings_until_it_ends(service):
     assert service.mailed() == ["a"]
 
 
-def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(service):
+def test_09_a_new_leader_looks_at_once_for_work_that_was_left(service):
     """Of a leader that died in mid-mail; the next wake-up may be five minutes away."""
     rival = DailyScheduler(
         service.app, LeaderElection(service.app.store, service.app.clock, owner="afar/1/x")

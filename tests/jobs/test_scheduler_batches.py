@@ -12,7 +12,7 @@ import pytest
 
 from newsletter.store import digests
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.jobs.test_scheduler import ScheduledService
 
 RUBRIC = """---
@@ -33,7 +33,7 @@ PENDING = 10_000
 
 @pytest.fixture
 def fake():
-    with FakeAnthropic(honest) as serving:
+    with FakeAnthropic(scores_in_abstract) as serving:
         yield serving
 
 

@@ -84,7 +84,7 @@ def test_a_lane_for_each_thousand_mails_up_to_sixteen(pending, lanes):
     assert [unit.ids for unit in cut] == [("7", str(n)) for n in range(lanes)]
 
 
-def test_names_of_units_fit_their_column_and_tell_them_apart():
+def test_task_names_fit_their_column_and_are_unique():
     long = [Task(TaskKind.SCORE, DAY, tuple(f"rubric-{n}" for n in range(m))) for m in (40, 41)]
     assert {len(one.subject) for one in long} == {64}
     assert long[0].subject != long[1].subject
@@ -110,28 +110,28 @@ def app(tmp_path):
     made.store.close()
 
 
-def test_a_unit_of_a_rubric_that_is_not_here_says_so(app):
+def test_a_task_of_a_missing_rubric_says_so(app):
     with pytest.raises(OperatorError, match="every machine needs the same rubrics"):
         tasks.run_task(app, Task(TaskKind.DIGEST, DAY, ("elsewhere",)), no_progress)
 
 
-def test_a_unit_of_a_digest_that_is_not_there_says_so(app):
+def test_a_task_of_a_missing_digest_says_so(app):
     with pytest.raises(OperatorError, match="digest 7 is not there"):
         tasks.run_task(app, MAIL, no_progress)
 
 
-def test_a_units_trouble_is_its_own_and_in_words(app):
+def test_a_tasks_problem_is_in_words_and_concerns_that_task_alone(app):
     assert daily.handle_task(app, no_progress, MAIL) == TaskResult("digest 7 is not there")
 
 
-def test_a_fault_of_the_program_is_a_units_trouble_too(app, caplog):
+def test_a_program_error_is_a_problem_of_its_task(app, caplog):
     broken = replace(app, rubrics=None)
     said = daily.handle_task(broken, no_progress, Task(TaskKind.DIGEST, DAY, ("any",)))
     assert said.problem.startswith("unexpected TypeError")
     assert "Traceback" in caplog.text
 
 
-def test_a_digest_is_made_once_however_often_its_unit_is_done(app):
+def test_a_digest_is_made_once_however_often_its_task_runs(app):
     wanted = Task(TaskKind.DIGEST, DAY, ("foundation-models",))
     daily.fetch_papers(app, daily.read_day(app, DAY, "foundation-models"), DAY, no_progress)
     first, second = (tasks.run_task(app, wanted, no_progress) for _ in range(2))

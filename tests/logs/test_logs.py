@@ -29,7 +29,7 @@ from newsletter.store import Store, subscriptions
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import Installation
 from tests.fakes.mail import DeliveryScenario, settings
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.fakes.sendgrid import FakeSendGrid
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def private_words(installation: Installation) -> list[str]:
 
 
 def test_10_a_debug_run_with_real_libraries_leaks_nothing(tmp_path: Path):
-    with FakeAnthropic(honest) as model, FakeSendGrid() as mailer:
+    with FakeAnthropic(scores_in_abstract) as model, FakeSendGrid() as mailer:
         installation = installation_in(
             tmp_path,
             ANTHROPIC_BASE_URL=model.url,
@@ -303,9 +303,9 @@ def test_10_a_debug_run_with_real_libraries_leaks_nothing(tmp_path: Path):
     assert not leaks
 
 
-def test_every_line_of_a_mornings_scoring_names_edition_and_rubric(tmp_path: Path):
+def test_every_log_line_of_scoring_names_edition_and_rubric(tmp_path: Path):
     """Also what libraries log in the threads that ask the model."""
-    with FakeAnthropic(honest) as model, FakeSendGrid() as mailer:
+    with FakeAnthropic(scores_in_abstract) as model, FakeSendGrid() as mailer:
         model.fault(529, times=2)
         installation = installation_in(
             tmp_path,
@@ -346,7 +346,7 @@ def test_what_a_mailer_logs_in_its_threads_bears_edition_and_rubric(store: Store
     assert [(line["edition"], line["rubric"]) for line in said] == [("2025-09-23", "stars")] * 3
 
 
-def test_units_side_by_side_bear_what_is_bound_where_they_were_placed():
+def test_tasks_in_other_threads_keep_the_log_fields_of_their_caller():
     def do(unit: Task) -> TaskResult:
         logging.getLogger("lib").info("%s", unit.ids[0])
         return TaskResult()
@@ -357,7 +357,7 @@ def test_units_side_by_side_bear_what_is_bound_where_they_were_placed():
     assert [line["edition"] for line in lines(stream)] == ["2025-09-23"] * 9
 
 
-def test_a_unit_that_fails_names_its_edition_and_rubric():
+def test_a_task_that_fails_logs_its_edition_and_rubric():
     def report(*_: object) -> None:
         fail("out of nowhere")
 

@@ -28,7 +28,7 @@ from newsletter.store.tables import inbound as letters
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import create_database
 from tests.fakes.mail import Clock, DeliveryScenario, settings
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.fakes.simulated_service import OPERATOR, START, TUESDAY, Service
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def test_an_announcement_is_not_late_before_its_first_poll(service: Service):
 
 @pytest.fixture
 def model() -> Any:
-    with FakeAnthropic(honest) as serving:
+    with FakeAnthropic(scores_in_abstract) as serving:
         yield serving
 
 

@@ -415,7 +415,7 @@ def test_without_an_operator_no_mail_is_tried(outside):
     assert not outside.sendgrid.asked
 
 
-def test_our_own_pages_turn_away_what_nobody_signed(store):
+def test_our_own_webhooks_reject_unsigned_requests(store):
     given = {"sendgrid_event_key": SIGNER.public, "inbound_secret": SECRET}
     app = replace(application(store), settings=settings(**given))
     with served(create_app(Site(app))) as web:

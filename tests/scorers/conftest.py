@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
+    with FakeAnthropic(scores_in_abstract) as serving:
         yield serving

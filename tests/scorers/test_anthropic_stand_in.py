@@ -25,7 +25,7 @@ from newsletter.scorers.claude import prompt
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_rules import schema_complaint
-from tests.fakes.scoring import MORNING, RUBRIC, honest, papers, settings
+from tests.fakes.scoring import MORNING, RUBRIC, papers, scores_in_abstract, settings
 from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ HEADERS = {"x-api-key": "sk-test", "anthropic-version": "2026-10-21"}
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
+    with FakeAnthropic(scores_in_abstract) as serving:
         yield serving
 
 
@@ -127,7 +127,10 @@ def test_counting_takes_no_max_tokens(fake: FakeAnthropic) -> None:
 
 
 def test_output_takes_time_and_the_cache_can_be_read_once_it_has_begun() -> None:
-    with FakeAnthropic(honest, tokens_per_second=200.0) as slow, ThreadPoolExecutor() as pool:
+    with (
+        FakeAnthropic(scores_in_abstract, tokens_per_second=200.0) as slow,
+        ThreadPoolExecutor() as pool,
+    ):
         long_rubric = replace(RUBRIC, preface="Some of many words. " * 200)
         request = ScoringRequest(long_rubric, tuple(papers(4)))
         sent = ClaudeScorer(settings()).call(request, MORNING).body

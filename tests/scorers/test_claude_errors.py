@@ -21,11 +21,11 @@ from tests.fakes.scoring import (
     RUBRIC,
     billed,
     claude,
-    honest,
     limits,
     paper,
     papers,
     scored,
+    scores_in_abstract,
     uncertain,
 )
 
@@ -50,7 +50,10 @@ def holds(fake: FakeAnthropic, result: RubricScores) -> Counter[Outcome]:
     """The cost is the other side's bill, and every score is right."""
     for given in DAY:
         if result.outcomes[given.id] is Outcome.SCORED:
-            assert result.scores[given.id].relevance == honest(given.title, given.abstract)["r"]
+            assert (
+                result.scores[given.id].relevance
+                == scores_in_abstract(given.title, given.abstract)["r"]
+            )
     assert uncertain(result) == 0
     assert billed(result) == fake.bill_nanos
     return Counter(result.outcomes.values())

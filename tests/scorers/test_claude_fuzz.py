@@ -15,7 +15,7 @@ from newsletter.scorers.claude import response
 from newsletter.scorers.claude.errors import ErrorResponse, RequestTarget, to_scorer_error
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.loopback import HttpHandler, Loopback
-from tests.fakes.scoring import MORNING, RUBRIC, claude, honest, papers
+from tests.fakes.scoring import MORNING, RUBRIC, claude, papers, scores_in_abstract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,7 +178,7 @@ def test_every_error_is_told_in_one_line(status: int, said: str, wait: str, know
 
 def test_the_stand_in_itself_is_understood_at_each_entry() -> None:
     """So that the fuzzing above does not pass because nothing ever works."""
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         scorer = claude(fake)
         call = scorer.call(REQUEST, MORNING)
         assert len(scorer.read(REQUEST, call.model, scorer.ask(call).raw).scores) == 4

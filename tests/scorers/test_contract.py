@@ -13,7 +13,7 @@ from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS, ScoringRequest
 from newsletter.sources import sample
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import MORNING, RUBRIC, honest, papers, scored, settings
+from tests.fakes.scoring import MORNING, RUBRIC, papers, scored, scores_in_abstract, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture(params=sorted(SCORERS))
 def scorer(request: pytest.FixtureRequest) -> Iterator[Scorer]:
     source = "sample" if request.param == "sample" else "arxiv"
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         yield resolve_name(SCORERS[request.param])(settings(fake.url, source=source))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import honest, month_total, sum_of_calls
+from tests.fakes.scoring import month_total, scores_in_abstract, sum_of_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,5 +28,5 @@ def month_costs_add_up(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
+    with FakeAnthropic(scores_in_abstract) as serving:
         yield serving

@@ -28,10 +28,10 @@ from tests.fakes.scoring import (
     RUBRIC,
     billed,
     claude,
-    honest,
     limits,
     papers,
     scored,
+    scores_in_abstract,
     uncertain,
     wall_clock,
 )
@@ -54,7 +54,7 @@ def in_batch(**more: Any) -> ScoringLimits:
 def holds(fake: FakeAnthropic, result: RubricScores, bill: int | None = None) -> None:
     assert result.outcomes == {p.id: Outcome.SCORED for p in DAY}
     for given in DAY:
-        wanted = honest(given.title, given.abstract)
+        wanted = scores_in_abstract(given.title, given.abstract)
         assert result.scores[given.id].relevance == wanted["r"]
     assert uncertain(result) == 0
     assert billed(result) == (fake.bill_nanos if bill is None else bill)
@@ -332,7 +332,7 @@ def test_a_batch_that_stays_unknown_is_gone_and_its_papers_are_bought_now(
     assert billed(result) < fake.bill_nanos <= billed(result) + uncertain(result)
 
 
-def test_a_batch_that_is_gone_for_an_old_life_is_gone_at_the_second_look(
+def test_a_batch_of_an_earlier_process_that_two_polls_do_not_find_is_gone(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.looks = 10_000
@@ -399,7 +399,9 @@ def test_after_a_kill_our_batch_is_found_behind_the_first_hundred(
     assert len(fake.batches.held) == 151
 
 
-def test_batches_of_the_ledger_are_not_looked_at_again(store: Store, fake: FakeAnthropic) -> None:
+def test_batches_of_other_calls_in_the_ledger_are_not_searched(
+    store: Store, fake: FakeAnthropic
+) -> None:
     """Another rubric's batch has as many calls: its results are not even fetched."""
     other = replace(RUBRIC, slug="other", keywords="another")
     scored(store, claude(fake), DAY, in_batch(), rubric=other)
@@ -423,7 +425,7 @@ def test_in_a_hurry_a_batch_that_may_be_ours_is_waited_for_some_minutes(
     assert not fake.batches.held["msgbatch_1"].cancelled
 
 
-def test_what_was_never_submitted_is_bought_after_a_second_look(
+def test_calls_in_no_batch_are_made_after_a_second_search(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.drop = True

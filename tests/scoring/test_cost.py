@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 from newsletter.scorers.local import LocalScorer
 from newsletter.scoring.cost import estimate, expected_share, preview_cost, unscored
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import DAY, MORNING, RUBRIC, billed, claude, honest, papers, scored
+from tests.fakes.scoring import (
+    DAY,
+    MORNING,
+    RUBRIC,
+    billed,
+    claude,
+    papers,
+    scored,
+    scores_in_abstract,
+)
 
 if TYPE_CHECKING:
     from newsletter.store import Store
@@ -13,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_a_day_is_estimated_for_nothing_and_about_right(store: Store) -> None:
     day = papers(164)
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         expected = estimate(claude(fake), RUBRIC, day, DAY, MORNING)
         assert expected
         assert fake.bill_nanos == 0
@@ -24,7 +33,7 @@ def test_a_day_is_estimated_for_nothing_and_about_right(store: Store) -> None:
 
 
 def test_the_second_opinion_is_counted_in() -> None:
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         once = estimate(claude(fake), RUBRIC, papers(160), DAY, MORNING)
         twice = estimate(claude(fake, second_opinion=True), RUBRIC, papers(160), DAY, MORNING)
     assert once
@@ -35,13 +44,13 @@ def test_the_second_opinion_is_counted_in() -> None:
 
 def test_nothing_is_estimated_where_nothing_is_paid() -> None:
     assert estimate(LocalScorer(), RUBRIC, papers(5), DAY, MORNING) is None
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         assert estimate(claude(fake), RUBRIC, [], DAY, MORNING) is None
 
 
 def test_the_preview_is_an_upper_bound_of_what_is_not_scored_yet(store: Store) -> None:
     day = papers(40)
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         scorer = claude(fake)
         assert unscored(store, scorer, RUBRIC, DAY, day) == day
         at_most = preview_cost(scorer, RUBRIC, DAY, day, MORNING).upper_nanos
@@ -53,7 +62,7 @@ def test_the_preview_is_an_upper_bound_of_what_is_not_scored_yet(store: Store) -
 
 
 def test_the_expected_share_is_below_the_upper_bound_and_nothing_for_a_free_scorer() -> None:
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         scorer = claude(fake)
         days = [preview_cost(scorer, RUBRIC, DAY, papers(n), MORNING) for n in (3, 40)]
         assert 0 < expected_share(scorer, days, MORNING) < 1

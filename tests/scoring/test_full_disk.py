@@ -18,7 +18,7 @@ from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, score
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import create_database
-from tests.fakes.scoring import claude, honest, limits, papers, scored
+from tests.fakes.scoring import claude, limits, papers, scored, scores_in_abstract
 from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Disk:
         if self.after == 0:
             with self.store.read() as tx:
                 self.pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
-        return honest(title, abstract)
+        return scores_in_abstract(title, abstract)
 
 
 def bought_twice(model: FakeAnthropic) -> int:
@@ -94,7 +94,7 @@ def test_nothing_is_bought_while_the_disk_is_full_and_nothing_twice_afterwards(d
 def test_what_was_set_aside_is_taken_up_by_the_next_life(disk: Disk):
     """As after SIGTERM on a full disk: the answers are in the file, the calls without an answer."""
     some = papers(32)
-    with FakeAnthropic(honest) as model:
+    with FakeAnthropic(scores_in_abstract) as model:
         scored(disk.store, claude(model), some, limits(2.0))
         spare = AnswerFile(disk.store.file.with_name("n.db.answers"))
         with disk.store.begin() as tx:

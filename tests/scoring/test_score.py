@@ -31,11 +31,11 @@ from tests.fakes.scoring import (
     RUBRIC,
     billed,
     claude,
-    honest,
     limits,
     paper,
     papers,
     scored,
+    scores_in_abstract,
     uncertain,
     wall_clock,
 )
@@ -106,7 +106,7 @@ class WritesUntilAllAsked(FakeAnthropic):
     """No answer ends before `calls` requests came; `begun` is set when the first one begins."""
 
     def __init__(self, calls: int) -> None:
-        super().__init__(honest)
+        super().__init__(scores_in_abstract)
         self.calls, self.begun, self.ended = calls, threading.Event(), list[bool]()
 
     def output_seconds(self, _message: dict[str, Any]) -> float:
@@ -181,7 +181,7 @@ def test_an_outage_holds_the_day(store: Store, fake: FakeAnthropic) -> None:
 
 
 def test_unreachable_is_said(store: Store) -> None:
-    with FakeAnthropic(honest) as gone:
+    with FakeAnthropic(scores_in_abstract) as gone:
         scorer = claude(gone)
     with pytest.raises(ScoringFailed, match="cannot be reached"):
         scored(store, scorer, papers(160))
@@ -236,7 +236,7 @@ def test_the_deadline_beats_a_long_retry_after(store: Store, fake: FakeAnthropic
 
 
 def test_a_refused_paper_is_found_and_another_model_asked(store: Store) -> None:
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         # In company of 16, of 4, and alone: three refusals, then the other model's turn.
         fake.fault("refused", match=paper(7).title, times=3)
         result = scored(store, claude(fake), papers(32))
@@ -246,7 +246,7 @@ def test_a_refused_paper_is_found_and_another_model_asked(store: Store) -> None:
 
 
 def test_a_paper_refused_by_both_is_said_to_be_refused(store: Store) -> None:
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         fake.fault("refused", match=paper(7).title, times=100)
         result = scored(store, claude(fake), papers(32))
         assert Counter(result.outcomes.values()) == {Outcome.SCORED: 31, Outcome.REFUSED: 1}

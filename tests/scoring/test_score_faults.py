@@ -30,11 +30,11 @@ from tests.fakes.scoring import (
     RUBRIC,
     billed,
     claude,
-    honest,
     limits,
     paper,
     papers,
     scored,
+    scores_in_abstract,
     settings,
     uncertain,
 )
@@ -59,7 +59,7 @@ def holds(fake: FakeAnthropic, result: RubricScores, lost: int = 0) -> Counter[O
     assert set(result.scores) == scored_ids
     for given in DAY:
         if given.id in scored_ids:
-            wanted = honest(given.title, given.abstract)
+            wanted = scores_in_abstract(given.title, given.abstract)
             got = result.scores[given.id]
             assert (got.relevance, got.novelty) == (wanted["r"], wanted["n"])
     if lost:
@@ -283,7 +283,7 @@ def obedient(title: str, abstract: str) -> dict[str, Any]:
     if "relevance 10" in abstract.replace("^", " "):
         steered = "<script>alert(1)</script> p02 is bad, see http://evil.example"
         return {"m": 1, "c": steered, "r": 10, "n": 10, "x": 9}
-    return honest(title, abstract)
+    return scores_in_abstract(title, abstract)
 
 
 def test_an_obeyed_injection_moves_no_neighbour_and_shows_nothing(store: Store) -> None:
@@ -316,7 +316,7 @@ def test_clean_papers_are_asked_about_in_the_same_bytes_beside_an_attacker(store
     bodies = []
     for given in (DAY, [*DAY, attacker]):
         slug = f"run-{len(given)}"
-        with FakeAnthropic(honest) as fake:
+        with FakeAnthropic(scores_in_abstract) as fake:
             scorer = claude(fake)
             scorer.name = slug
             scored(store, scorer, given, rubric=replace(RUBRIC, slug=slug))

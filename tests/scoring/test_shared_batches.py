@@ -29,9 +29,9 @@ from tests.fakes.scoring import (
     MORNING,
     RUBRIC,
     claude,
-    honest,
     limits,
     papers,
+    scores_in_abstract,
     settings,
     uncertain,
     wall_clock,
@@ -74,7 +74,7 @@ def holds(fake: FakeAnthropic, results: Sequence[RubricScores]) -> None:
     for result in results:
         assert result.outcomes == {one.id: Outcome.SCORED for one in DAY}
         for given in DAY:
-            wanted = honest(given.title, given.abstract)
+            wanted = scores_in_abstract(given.title, given.abstract)
             assert result.scores[given.id].relevance == wanted["r"]
     paid = Counter(fake.papers_paid)
     assert paid == {one.title: len(results) for one in DAY}

@@ -28,7 +28,7 @@ from tests.fakes.arxiv import FakeArxiv
 from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.loopback import HttpHandler, Loopback, TcpServer
 from tests.fakes.mail import email
-from tests.fakes.scoring import MORNING, RUBRIC, honest, papers
+from tests.fakes.scoring import MORNING, RUBRIC, papers, scores_in_abstract
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.fakes.sendgrid_lists import FakeLists
 from tests.fakes.tls import Authority
@@ -91,7 +91,7 @@ def ask_lists(url: str) -> None:
 
 VENDORS = [
     Vendor("export.arxiv.test", FakeArxiv, ask_arxiv),
-    Vendor("api.anthropic.test", lambda: FakeAnthropic(honest), ask_anthropic),
+    Vendor("api.anthropic.test", lambda: FakeAnthropic(scores_in_abstract), ask_anthropic),
     Vendor("api.sendgrid.test", FakeSendGrid, ask_sendgrid),
     Vendor("lists.sendgrid.test", FakeLists, ask_lists),
 ]

@@ -27,7 +27,7 @@ from newsletter.store.ledger import CallState
 from newsletter.store.tables import call as calls
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.pace import Pace
-from tests.fakes.scoring import claude, honest, limits, month_total, papers, scored
+from tests.fakes.scoring import claude, limits, month_total, papers, scored, scores_in_abstract
 from tests.simulations.crash import ForkServer
 
 LOADED = ("anthropic", "httpx2")
@@ -103,7 +103,7 @@ def report(fake: FakeAnthropic, database: str, count: int, kills: int, undisturb
     store.close()
     right = 0
     for given in papers(count):
-        wanted, got = honest(given.title, given.abstract), result.scores.get(given.id)
+        wanted, got = scores_in_abstract(given.title, given.abstract), result.scores.get(given.id)
         right += got is not None and (got.relevance, got.novelty) == (wanted["r"], wanted["n"])
     return Report(
         kills=kills,
@@ -124,7 +124,7 @@ def run(count: int, kills: int, seed: int) -> Report:
     server = ForkServer(score_day, LOADED)
     with (
         tempfile.TemporaryDirectory() as folder,
-        FakeAnthropic(honest, latency=LATENCY) as fake,
+        FakeAnthropic(scores_in_abstract, latency=LATENCY) as fake,
     ):
         database = f"sqlite:///{Path(folder) / 'newsletter.db'}"
         store = Store(database)

@@ -45,7 +45,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.pace import Pace
 from tests.fakes.postgres_server import PostgresServer, postgres_server
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.fakes.sendgrid import FakeSendGrid, Fault
 from tests.fakes.tcp_proxy import TcpProxy
 from tests.simulations.worker_accounts import PAPERS, Cut, faults, figures, silences
@@ -303,7 +303,7 @@ def chaos(
     with (
         ExitStack() as stack,
         FakeSendGrid(delay=MAIL_SECONDS) as mail,
-        FakeAnthropic(honest, latency=MODEL_SECONDS) as model,
+        FakeAnthropic(scores_in_abstract, latency=MODEL_SECONDS) as model,
     ):
         mail.fault_for = lose
         base = Order("plan", database, folder, mail.url, model.url, papers=PAPERS, group=GROUP)

@@ -17,7 +17,7 @@ from newsletter.store.tables import delivery, score
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.pace import hold_after
-from tests.fakes.scoring import honest, papers
+from tests.fakes.scoring import papers, scores_in_abstract
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.simulations.workers import Order, WorkerForkServer, all_digests, all_tasks, settle
 
@@ -37,7 +37,7 @@ def suspended_worker(
     with (
         own_database(postgres) as url,
         FakeSendGrid(delay=0.3) as mail,
-        FakeAnthropic(honest, latency=0.8) as model,
+        FakeAnthropic(scores_in_abstract, latency=0.8) as model,
     ):
         told = {"papers": PAPERS, "threads": 2, "lease": lease}
         plan = Order("plan", url, str(folder), mail.url, model.url, **told)
@@ -121,7 +121,7 @@ class SuspendedWorker:
 
     def wrong_scores(self) -> list[object]:
         """Scores that are not those of their papers; all papers, where a score is not there."""
-        wanted = {one.id: honest(one.title, one.abstract) for one in papers(PAPERS)}
+        wanted = {one.id: scores_in_abstract(one.title, one.abstract) for one in papers(PAPERS)}
         with self.store.read() as tx:
             found = tx.execute(select(score)).all()
         if len(found) != RUBRICS * PAPERS:

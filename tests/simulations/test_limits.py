@@ -40,7 +40,7 @@ LOW = {
 
 # Where there are two databases, on the one that is made for several processes.
 @pytest.mark.parametrize("store_url", BACKENDS[-1:], indirect=True)
-def test_three_processes_keep_the_limits_together_and_rest_together(store_url: str):
+def test_three_processes_share_rate_limits_and_pauses(store_url: str):
     script = [sys.executable, "-m", "bench", "limits", "--json"]
     given = ["--seconds", "2.5", "--busy", "--database", store_url]
     done = subprocess.run(
@@ -55,7 +55,7 @@ def test_three_processes_keep_the_limits_together_and_rest_together(store_url: s
     assert figures["arxiv"]["requests"] == 6
 
 
-def test_mails_are_let_go_a_little_below_the_limit(store: Store):
+def test_mails_are_sent_a_little_below_the_limit(store: Store):
     """Evenly let go they arrive in heaps, and the fullest second is to keep the limit, too."""
     clock, granted = Clock(), 0
     for _ in range(200):
@@ -65,7 +65,7 @@ def test_mails_are_let_go_a_little_below_the_limit(store: Store):
     assert 345 <= granted <= 370
 
 
-def test_what_one_process_hears_of_sendgrid_makes_another_rest(store: Store):
+def test_a_429_of_sendgrid_in_one_process_pauses_another(store: Store):
     scenario = DeliveryScenario(store)
     scenario.add_readers(2)
     scenario.make_digest()
@@ -80,7 +80,7 @@ def test_what_one_process_hears_of_sendgrid_makes_another_rest(store: Store):
     assert 40 <= sum(other.clock.naps) <= 50
 
 
-def test_what_sendgrid_has_left_is_spread_over_all(store: Store):
+def test_the_remaining_quota_of_sendgrid_is_shared_by_all(store: Store):
     scenario = DeliveryScenario(store)
     scenario.add_readers(20)
     scenario.make_digest()
@@ -137,8 +137,8 @@ def test_calls_that_cost_nothing_are_not_counted(store: Store):
             limits.acquire(tx, free, scoring.MORNING)
 
 
-def test_a_429_of_anthropic_makes_other_calls_rest(store: Store):
-    with FakeAnthropic(scoring.honest, latency=0.05) as fake:
+def test_a_429_of_anthropic_pauses_other_calls(store: Store):
+    with FakeAnthropic(scoring.scores_in_abstract, latency=0.05) as fake:
         fake.fault(429, headers={"retry-after": "0.6"})
         some = scoring.limits(max_backoff=0.6, concurrency=1)
         scoring.scored(store, scoring.claude(fake), scoring.papers(32), some)
@@ -147,8 +147,8 @@ def test_a_429_of_anthropic_makes_other_calls_rest(store: Store):
     assert times[1] - times[0] >= 0.6
 
 
-def test_what_anthropic_has_left_is_heard(store: Store):
-    with FakeAnthropic(scoring.honest) as fake:
+def test_the_remaining_quota_of_anthropic_is_applied(store: Store):
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         fake.reply_headers.update(LOW)
         call = scoring.claude(fake).call(ScoringRequest(scoring.RUBRIC, (scoring.paper(1),)), START)
         answer = scoring.claude(fake).ask(call)
@@ -162,7 +162,7 @@ def test_what_anthropic_has_left_is_heard(store: Store):
     assert 6 <= wait.value.seconds <= 6.7
 
 
-def test_arxiv_is_asked_in_turn_and_left_alone_after_retry_after(store: Store):
+def test_requests_to_arxiv_are_queued_and_wait_after_retry_after(store: Store):
     clock = Clock()
     turns = Turns(store, clock.now, 3.0)
     other = Turns(store, clock.now, 3.0)
@@ -177,7 +177,7 @@ def test_arxiv_is_asked_in_turn_and_left_alone_after_retry_after(store: Store):
     assert sum(clock.naps) >= 3 + 17
 
 
-def test_a_line_without_a_queue_writes_nothing(store: Store):
+def test_a_transport_without_a_shared_queue_writes_nothing(store: Store):
     with arxiv.FakeArxiv([]) as fake:
         ArxivTransport("test", 0.0).ask(fake.url, lambda _body: None)
     with store.read() as tx:

@@ -113,7 +113,7 @@ class LargeService:
 
 
 @pytest.mark.parametrize("store", BACKENDS[:1], indirect=True)
-def test_no_duty_takes_more_memory_for_ten_times_the_readers(store: Store):
+def test_no_job_takes_more_memory_for_ten_times_the_readers(store: Store):
     large = LargeService(store)
     peaks: list[dict[str, int]] = []
     # The first times fill what is kept once for all: templates, compiled statements, those of the

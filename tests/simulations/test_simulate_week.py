@@ -13,7 +13,7 @@ POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 DATABASES = ["", *([POSTGRES] if POSTGRES else [])]
 
 
-def test_killed_suspended_and_set_wrong_it_comes_to_the_same():
+def test_kills_suspensions_and_clock_jumps_change_no_result():
     script = [sys.executable, "-m", "tests.simulations.simulate_week"]
     given = ["--days", "1", "--crowd", "1", "--every", "4", "--kills", "6", "--seed", "4"]
     chosen = [word for one in DATABASES for word in ("--database", one)]

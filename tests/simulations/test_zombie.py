@@ -17,7 +17,7 @@ from newsletter.store import Store, claims, ledger
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import DeliveryScenario, settings, written
-from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
+from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, papers, scores_in_abstract
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.simulations.suspended_worker import suspended_worker
 from tests.simulations.workers import WorkerForkServer
@@ -63,7 +63,7 @@ def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
     now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
     late = now + timedelta(minutes=11)
     given = papers(4)
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         scorer = claude(fake)
         with store.begin() as tx:
             keep(tx, given)
@@ -85,7 +85,7 @@ def server() -> Iterator[WorkerForkServer]:
 
 
 @needs_postgres
-def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(
+def test_a_suspended_sender_whose_tasks_were_taken_sends_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """Both hold lanes of one digest; the one that is put to sleep has mails under way."""
@@ -96,7 +96,7 @@ def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(
 
 
 @needs_postgres
-def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(
+def test_a_suspended_scorer_whose_tasks_were_taken_changes_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """It sleeps between a call and its answer, which is paid and comes when others have asked."""

@@ -14,7 +14,7 @@ from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.store.claims import SENDER_LOST
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, delivery, digest, score
-from tests.fakes.scoring import honest, papers
+from tests.fakes.scoring import papers, scores_in_abstract
 from tests.simulations.workers import all_tasks
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def figures(
         if any(cut.may_have_held(one) for cut in cuts)
         for paper in one.papers.values()
     )
-    wanted = {paper.id: honest(paper.title, paper.abstract) for paper in papers(PAPERS)}
+    wanted = {paper.id: scores_in_abstract(paper.title, paper.abstract) for paper in papers(PAPERS)}
     right = sum(
         (one.relevance, one.novelty) == (wanted[one.paper_id]["r"], wanted[one.paper_id]["n"])
         for one in scores

@@ -161,7 +161,7 @@ def test_ids_of_all_ages_lose_their_version(given, known, version):
     assert (paper.id, paper.version) == (known, version)
 
 
-def test_pages_follow_one_another_at_arxivs_pace():
+def test_pages_are_requested_at_arxivs_rate():
     sleeps: list[float] = []
     seen: list[tuple[int, int]] = []
     with FakeArxiv(some(250), largest_page=100) as fake:
@@ -340,7 +340,7 @@ def test_a_retry_after_beyond_the_deadline_ends_at_once():
     assert len(fake.requests) == 1
 
 
-def test_a_silent_server_does_not_hold_the_morning():
+def test_a_silent_server_does_not_hold_up_the_run():
     with FakeArxiv(some(3)) as fake:
         fake.fail(fake_arxiv.stall(30))
         arxiv = source(fake)

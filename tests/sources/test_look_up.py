@@ -69,7 +69,7 @@ def test_a_failure_is_not_repeated(arxiv):
     assert (len(arxiv.requests), slept) == (1, [])
 
 
-def test_it_keeps_the_pace_of_all_requests(arxiv):
+def test_it_keeps_the_rate_limit_of_all_requests(arxiv):
     slept = []
     source = source_of(arxiv, slept, delay=3.0)
     for _ in range(2):

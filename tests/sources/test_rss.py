@@ -108,7 +108,7 @@ def test_whether_arxiv_shows_anything_is_one_small_request(rows, shown):
         assert [request.params["max_results"] for request in fake.requests] == ["1"]
 
 
-def test_over_http_and_in_memory_the_sky_is_the_same():
+def test_the_timeline_is_the_same_over_http_and_in_memory():
     clock = Clock(WINDOW.public_from)
     timeline = ArxivTimeline(clock)
     later = date(2025, 9, 24)

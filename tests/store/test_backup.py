@@ -205,7 +205,7 @@ def test_a_disk_that_is_too_small_for_the_backup_is_named_in_the_error(live, tmp
     assert not list(tmp_path.glob("*monday*"))
 
 
-def test_a_backup_is_not_worked_with_as_it_lies_there(live, tmp_path):
+def test_a_backup_file_cannot_be_used_as_the_database(live, tmp_path):
     file = tmp_path / "saved.db"
     backup.save(live, file, TAKEN)
     store = Store(f"sqlite:///{file}")

@@ -248,7 +248,7 @@ def test_files_of_the_outbox_are_mailed_after_all_to_who_may_be_mailed(
 
 
 @pytest.mark.parametrize(("sent", "state"), [(True, ACCEPTED), (False, PENDING)])
-def test_the_operator_ends_a_doubt_and_nothing_else(
+def test_the_operator_resolves_only_unknown_mails(
     scenario: DeliveryScenario,
     sent: bool,  # noqa: FBT001
     state: DeliveryState,

@@ -197,7 +197,7 @@ def test_a_nul_in_a_text_stops_nothing(source, store):
     ],
     ids=["ours", "ours, too late", "elsewhere", "dead"],
 )
-def test_who_is_in_the_middle_of_a_mail_is_named(store, owner, lease, busy):
+def test_a_process_that_is_sending_mail_is_named(store, owner, lease, busy):
     host, pid, mark = process.process_id().split("/")
     owner = owner.format(host=host, pid=pid, mark=mark)
     fill(store, 1)

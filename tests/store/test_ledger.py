@@ -118,7 +118,7 @@ def test_a_lease_ends(kept: Store) -> None:
     reserve(kept, call(8, paper(2)), 100)
 
 
-def test_rivals_never_reserve_more_than_there_is(kept: Store) -> None:
+def test_concurrent_calls_never_reserve_more_than_the_budget(kept: Store) -> None:
     """Thirty-two reservations of 10 out of 100, at once: ten hold."""
     held: list[str] = []
 
@@ -135,7 +135,7 @@ def test_rivals_never_reserve_more_than_there_is(kept: Store) -> None:
     assert spent(kept) == 100
 
 
-def test_who_is_gone() -> None:
+def test_which_processes_are_dead() -> None:
     host, pid, _ = process.process_id().split("/")
     assert not process.is_dead(process.process_id())
     assert process.is_dead(f"{host}/{pid}/an-earlier-birth")
@@ -247,7 +247,7 @@ def test_papers_are_in_flight_until_the_very_end_of_the_lease(kept: Store) -> No
                     ledger.reserve(tx, account(), again, ledger.Budget(100), SOON)
 
 
-def test_calls_in_bulk_wait_in_their_batch_and_are_not_buried(kept: Store) -> None:
+def test_calls_of_a_batch_are_not_lost_with_their_process(kept: Store) -> None:
     held = ScoringCall(ScoringRequest(RUBRIC, (paper(1),)), "m", {}, 5, MORNING)
     with kept.begin() as tx:
         budget = ledger.Budget(100)

@@ -182,7 +182,7 @@ def test_status_and_the_alerts_read_no_whole_large_table(filled):
             assert "Count" in {step.opcode for step in program}, "SQLite steps through every row"
 
 
-def test_the_healthcheck_and_the_night_read_no_whole_large_table(filled):
+def test_the_healthcheck_and_the_nightly_job_read_no_whole_large_table(filled):
     with StatementLog() as log, filled.begin() as tx:
         monitoring.count_mails(tx, THURSDAY)
         monitoring.accepted_since(tx, NOW)

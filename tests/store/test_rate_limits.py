@@ -115,7 +115,7 @@ def test_waiting_the_returned_wait_time_keeps_the_full_rate(store: Store, limit:
 
 @pytest.mark.parametrize("asked", [1.0, 7.0, 10**9])
 @pytest.mark.parametrize("limit", [None, 5.0])
-def test_one_complaint_makes_everybody_rest_within_bounds(
+def test_one_429_pauses_all_processes_within_bounds(
     store: Store, asked: float, limit: float | None
 ):
     clock = Clock()
@@ -157,7 +157,7 @@ def test_what_is_left_is_spread_until_the_provider_counts_anew(store: Store):
     assert len(after) >= 45
 
 
-def test_good_news_ends_the_slowness_and_nonsense_is_bounded(store: Store):
+def test_a_sufficient_allowance_ends_the_slow_rate_and_nonsense_is_bounded(store: Store):
     second = START.timestamp()
     with store.begin() as tx:
         rate_limits.apply_provider_limit(tx, "mail", START, RateLimitStatus(600, 0, second + 10**9))
@@ -168,7 +168,7 @@ def test_good_news_ends_the_slowness_and_nonsense_is_bounded(store: Store):
         assert rate_limits.acquire(tx, "mail", START + timedelta(seconds=1), None, 8) == 8
 
 
-def test_a_clock_that_is_put_back_freezes_nothing_for_long(store: Store):
+def test_a_clock_that_is_set_back_blocks_requests_only_briefly(store: Store):
     clock = Clock()
     back = clock.now() - timedelta(hours=5)
     with store.begin() as tx:
@@ -201,6 +201,6 @@ NAMES = ("x-limit", "x-remaining", "x-reset")
         (("600", "many", "1758600000"), None),
     ],
 )
-def test_headers_are_read_and_never_believed_blindly(said, expected):
+def test_rate_limit_headers_are_checked(said, expected):
     assert read_rate_limit(dict(zip(NAMES, said, strict=True)), *NAMES) == expected
     assert read_rate_limit({}, *NAMES) is None

@@ -47,7 +47,7 @@ def mailed(store) -> DeliveryScenario:
     return scenario
 
 
-def test_rows_go_after_ninety_days_and_their_groups_with_them(store):
+def test_rows_are_deleted_after_ninety_days_with_their_batches(store):
     scenario = mailed(store)
     group = {column.name: value(column, 0) for column in mail_group.columns}
     with store.begin() as tx:
@@ -59,7 +59,7 @@ def test_rows_go_after_ninety_days_and_their_groups_with_them(store):
     assert (number(store), number(store, mail_group)) == (0, 0)
 
 
-def test_who_lost_his_row_is_not_mailed_again(store):
+def test_a_reader_whose_row_was_deleted_is_not_mailed_again(store):
     scenario = mailed(store)
     with store.begin() as tx:
         retention.delete_page(tx, scenario.digest_id)
@@ -76,7 +76,7 @@ def test_a_past_day_that_is_made_only_now_is_mailed(store):
     assert number(store) == 3
 
 
-def test_the_night_drops_more_rows_than_one_page(store):
+def test_the_nightly_job_deletes_more_rows_than_one_page(store):
     mailed(store)
     with store.begin() as tx:
         old = dict(tx.execute(select(delivery)).first()._mapping)
@@ -129,7 +129,7 @@ def kept(store) -> tuple[list[str], int, int]:
 
 
 def test_what_was_not_picked_is_forgotten_and_what_was_paid_is_not(store):
-    with FakeAnthropic(scoring.honest) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         read_day(store, fake, picked=1)
     with store.read() as tx:
         bill = ledger.usage(tx, scoring.RUBRIC.slug, scoring.DAY)
@@ -150,7 +150,7 @@ def test_what_was_not_picked_is_forgotten_and_what_was_paid_is_not(store):
 
 def test_a_day_without_its_digest_is_never_forgotten_nor_paid_twice(store):
     """It was held, and is run again after years."""
-    with FakeAnthropic(scoring.honest) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         scoring.scored(store, scoring.claude(fake), scoring.papers(4))
         asked = len(fake.requests)
         night(store, 3000)
@@ -159,7 +159,7 @@ def test_a_day_without_its_digest_is_never_forgotten_nor_paid_twice(store):
 
 
 def test_an_unparsed_answer_is_kept(store):
-    with FakeAnthropic(scoring.honest) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         read_day(store, fake, picked=4)
     with store.begin() as tx:
         tx.execute(update(call).values(state=ledger.CallState.ANSWERED))
@@ -169,7 +169,7 @@ def test_an_unparsed_answer_is_kept(store):
 
 def test_more_than_a_page_of_papers_is_forgotten(store):
     count = retention.PAPERS + 2
-    with FakeAnthropic(scoring.honest) as fake:
+    with FakeAnthropic(scoring.scores_in_abstract) as fake:
         read_day(store, fake, picked=1)
     with store.begin() as tx:
         row = dict(tx.execute(select(score)).first()._mapping)

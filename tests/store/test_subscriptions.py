@@ -226,7 +226,7 @@ def test_one_rubric_waits_for_a_confirmation_while_another_is_read(
     assert suppressions.reason_for(tx, ADDRESS) is None
 
 
-def test_the_night_forgets_what_was_never_confirmed_not_the_reader(
+def test_the_nightly_job_deletes_the_unconfirmed_subscription_not_the_reader(
     tx: Connection, both: tuple[Subscription, Subscription]
 ) -> None:
     stars, _ = both

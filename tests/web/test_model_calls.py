@@ -21,7 +21,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.browser import served
 from tests.fakes.pages import MODELS, THURSDAY, issue, reader
 from tests.fakes.rubric_pages import DRAFT, list_day, path_of, post_files, save_draft, site_of
-from tests.fakes.scoring import honest, wall_clock
+from tests.fakes.scoring import scores_in_abstract, wall_clock
 from tests.fakes.waiting import let_threads_end, wait_until
 from tests.web.test_rubric_preview import marked
 
@@ -41,7 +41,7 @@ class Hanging(FakeAnthropic):
     """It answers when it is told to."""
 
     def __init__(self) -> None:
-        super().__init__(honest)
+        super().__init__(scores_in_abstract)
         self.go_on = threading.Event()
 
     def output_seconds(self, message: dict[str, Any]) -> float:

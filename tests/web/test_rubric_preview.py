@@ -34,7 +34,7 @@ from tests.fakes.pages import (
 )
 from tests.fakes.query_plans import StatementLog
 from tests.fakes.rubric_pages import RUBRIC, list_day, path_of, save_draft, site_of, subjects
-from tests.fakes.scoring import honest, limits, wall_clock
+from tests.fakes.scoring import limits, scores_in_abstract, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def marked(number: int, relevance: int, novelty: int) -> Paper:
-    """A paper whose abstract says which scores `honest` gives it."""
+    """A paper whose abstract says which scores `scores_in_abstract` gives it."""
     return paper(
         f"2509.1{number:04d}",
         f"Pruning of networks {number}",
@@ -68,7 +68,7 @@ def web(store: Store, person: Subscription) -> Iterator[Browser]:
 
 @pytest.fixture
 def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         yield fake
 
 

@@ -37,7 +37,7 @@ from tests.fakes.rubric_pages import (
     save_draft,
     site_of,
 )
-from tests.fakes.scoring import honest, month_total, sum_of_calls, wall_clock
+from tests.fakes.scoring import month_total, scores_in_abstract, sum_of_calls, wall_clock
 from tests.fakes.waiting import wait_until
 from tests.web.test_rubric_kills import Countdown, killed
 from tests.web.test_rubric_preview import marked
@@ -64,7 +64,7 @@ def person(store: Store) -> Subscription:
 
 @pytest.fixture
 def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as fake:
+    with FakeAnthropic(scores_in_abstract) as fake:
         yield fake
 
 
@@ -155,7 +155,10 @@ def serving(installation: Installation) -> Iterator[tuple[object, Browser]]:
 
 def test_the_server_is_killed_while_claude_writes_and_reads(tmp_path: Path) -> None:
     """By the real command: what was in flight counts as spent, and both are done afterwards."""
-    with FakeAnthropic(honest, latency=30.0) as slow, FakeAnthropic(honest) as quick:
+    with (
+        FakeAnthropic(scores_in_abstract, latency=30.0) as slow,
+        FakeAnthropic(scores_in_abstract) as quick,
+    ):
         made = Installation(
             tmp_path,
             NEWSLETTER_SOURCE="sample",

@@ -17,7 +17,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.browser import served
 from tests.fakes.pages import LINKS, NOW, TUESDAY, Clock, Mailbox, make_site, reader
 from tests.fakes.rubric_pages import list_day, path_of, post_files, save_draft, site_of, subjects
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import scores_in_abstract
 from tests.web.test_reader_rubrics import FIELDS, Visit, at_once
 
 if TYPE_CHECKING:
@@ -229,7 +229,10 @@ def test_claude_reads_nothing_for_a_preview_of_an_earlier_text(store: Store) -> 
     person = reader(store, rubric="models")
     slug = save_draft(store, person)
     here = path_of(person, f"{slug}/preview")
-    with FakeAnthropic(honest) as claude, served(create_app(site_of(store, claude))) as web:
+    with (
+        FakeAnthropic(scores_in_abstract) as claude,
+        served(create_app(site_of(store, claude))) as web,
+    ):
         form = web.get(here).soup.select_one("form input[name=seen]")
         assert form
         with store.begin() as tx:
