@@ -9,15 +9,15 @@ import unicodedata
 def canonical(address: str) -> str:
     """The key of an address: NFKC, lower case, the domain in its ASCII form without a last dot.
 
-    The spelling a reader gave is kept for sending; only this key decides who is who. Dots and
-    `+tags` stay: that they mean nothing is one provider's rule, not everyone's.
+    The spelling a reader gave is kept for sending; only this key is compared. Dots and `+tags`
+    stay: only some providers ignore them.
     """
     local, _, domain = unicodedata.normalize("NFKC", address).strip().rpartition("@")
     return f"{local.casefold()}@{ascii_domain(domain)}"
 
 
 def ascii_domain(domain: str) -> str:
-    """The domain as the network spells it, or only lower-cased where it has no such form."""
+    """The domain in its ASCII form (IDNA), or only lower-cased if it has none."""
     import idna
 
     lowered = domain.casefold().rstrip(".")
@@ -30,5 +30,5 @@ def ascii_domain(domain: str) -> str:
 
 
 def fingerprint(address: str) -> str:
-    """SHA-256 (hex) of the canonical address: all that is kept of who asked for erasure."""
+    """SHA-256 (hex) of the canonical address: all that is kept of an erased address."""
     return hashlib.sha256(canonical(address).encode()).hexdigest()

@@ -21,7 +21,7 @@ LATEX_LETTER = re.compile(r"\\(o|O|l|L|ss|aa|AA|ae|AE|oe|OE|i|j)(?![A-Za-z])\s*"
 LETTERS = {"ł": "l", "đ": "d", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
 BARE = str.maketrans(LETTERS | {"ø": "o"})
 SPELLED = str.maketrans(LETTERS | {"ø": "oe", "ä": "ae", "ö": "oe", "ü": "ue", "å": "aa"})
-"""How those write who have no such keys."""
+"""Spelling without these letters: `ue` for `ü`."""
 SUFFIXES = {"jr", "sr", "ii", "iii", "iv"}
 GROUPS = {"collaboration", "consortium", "team", "group", "project"}
 ON_BEHALF = re.compile(r"(?:on behalf of |for )?(?:the )?")
@@ -29,7 +29,7 @@ PARTICLES = {
     *("al", "bin", "da", "de", "del", "della", "den", "der", "di", "do", "dos", "du", "el", "ibn"),
     *("la", "le", "ten", "ter", "van", "von", "zu", "zur"),
 }
-"""What belongs to the family name that follows it."""
+"""Words that belong to the family name after them."""
 
 
 class _Name(NamedTuple):
@@ -75,7 +75,7 @@ def _agree(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=50_000)
 def _spellings(name: str) -> frozenset[_Name]:
-    """The name without accents, and as those write it who spell ü as ue."""
+    """The name without accents, once with `u` and once with `ue` for `ü`."""
     text = LATEX_UMLAUT.sub("\\1\u0308", name)
     text = LATEX_LETTER.sub(_letter, LATEX_ACCENT.sub(r"\1", text))
     text = unicodedata.normalize("NFC", re.sub(r"[{}'\u2019]", "", text)).casefold()

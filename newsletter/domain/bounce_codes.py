@@ -1,7 +1,7 @@
-"""What a mail server says of an address that it did not deliver to: gone, or not now (pure).
+"""Bounce codes: whether an address does not exist, or mail to it only failed for now (pure).
 
-The codes are those of RFC 3463. The same rule holds for delivery reports, for the provider's
-events and for refusals in the SMTP dialogue.
+The codes are those of RFC 3463. The same rule holds for delivery reports, for the provider's events
+and for refusals in the SMTP dialogue.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ NO_DOMAIN = re.compile(
     r"|nxdomain|non-?existent domain|domain .{0,80}does(?:n't| not) exist"
     r"|couldn't find (?:any host|a mail exchanger|an? ip)"
 )
-"""With 5.4.4: the domain is not there, and not merely out of reach."""
+"""With 5.4.4: the domain does not exist, and is not only unreachable."""
 NOT_THE_ADDRESS = re.compile(
     r"(?i)\bsender\b|\bspf\b|\bdkim\b|\bdmarc\b|\bspam|black ?list|block ?list|reputation"
     r"|\bpolicy\b|preferences|\bat a rate\b|\btoo (?:many|much|fast)\b|quota|\bfull\b"
     r"|\btemporar|\brelay|\baccount\b.{0,80}\b(?:disabled|inactive|suspended)\b"
 )
-"""Some servers give a code of the address to what is about the sender, its rate or a quota, or to
-an account that can be opened again."""
+"""Some servers send the code of a bad address although the fault is the sender, its rate or a
+quota, or an account that can be opened again.
+"""
 LOCAL_PROGRAM = "x-unix"
 """The type of a diagnostic that no mail server wrote, but a program of the recipient's."""
 NOT_WORDS = re.compile(r"<[^<>]*>|\S*://\S*|\S+@\S+")
@@ -75,7 +76,7 @@ TRY_EVERY = timedelta(days=7)
 TRIED_FOR = timedelta(days=35)
 """Four tries, and a week for news of the last one."""
 SILENCE = timedelta(days=6)
-"""Mail servers give a mail up after four or five days. Without news in this time it arrived."""
+"""Mail servers give up after four or five days. A mail without a bounce in this time arrived."""
 
 
 class Step(StrEnum):
@@ -105,10 +106,10 @@ def ended_at(row: Sequence[datetime]) -> datetime | None:
 def next_step(
     row: Sequence[datetime], last_try: datetime, now: datetime, arrived: datetime | None = None
 ) -> Step:
-    """One try a week for a month; a try that does not bounce ends the row.
+    """One try a week for a month; a try that does not bounce ends the series of bounces.
 
-    Where nobody was tried for a month, the bounces may be forgotten by now. That there are none is
-    a reason to resume only where a mail `arrived` since.
+    If no try was made for a month, the bounces may be deleted by now: then the reader is resumed
+    only if a mail `arrived` since.
     """
     ended = ended_at(row)
     if ended is None:

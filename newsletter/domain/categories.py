@@ -1,7 +1,7 @@
 """The categories that papers are announced in (arxiv.org/category_taxonomy, 2026).
 
-A rubric may name no other: a slip of the pen finds no paper, day after day, and looks like a quiet
-field. arXiv adds a category every few years; then it is added here.
+A rubric may name no other: a misspelt category would find no paper and look like a quiet field.
+arXiv adds a category every few years; then it is added here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DIVIDED = {
     "q-fin": "CP EC GN MF PM PR RM ST TR",
     "stat": "AP CO ME ML OT TH",
 }
-"""Archives by their subjects. Asked for by themselves they match old papers at best."""
+"""Archives and their subjects. An archive alone matches only old papers, if any."""
 WHOLE = {
     "gr-qc",
     "hep-ex",
@@ -208,7 +208,7 @@ MAX_NEAR = 3
 
 
 def is_known(name: str) -> bool:
-    """Whether arXiv has it: a category, or an archive of which old papers bear the name alone."""
+    """Whether arXiv has this category, or an archive that is the only category of old papers."""
     return name in KNOWN or (name in DIVIDED and name in OLD)
 
 

@@ -1,4 +1,4 @@
-"""Which of a file's columns are which of ours, and what is said where that is unclear (pure)."""
+"""Match the columns of a CSV file with ours, and report what is unclear (pure)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUIRED = ("email", "rubric")
 COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
 MAX_NAMED = 30
 NEAR = 0.75
-"""How alike two names are before one is offered for the other."""
+"""Similarity (difflib) from which on a name is suggested for another one."""
 # As Mailchimp, Ghost, Substack, listmonk, Google and Outlook call them in their exports.
 OTHER_NAMES = {
     "email": (
@@ -38,7 +38,7 @@ SAYS_LEFT = {
     "clean_time": (),
     "deleted_at": (),
 }
-"""By which columns and values an export says that a person left; without values: any value."""
+"""Columns and values by which an export says that a person left; without values: any value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where the cells of each column of ours are, and of those that say who left."""
+    """Positions of our columns, and of those that say who left."""
 
     places: Mapping[str, tuple[int, ...]]
     left: Mapping[str, int]
@@ -114,7 +114,7 @@ def _unmatched(ours: Mapping[str, str], names: Sequence[str]) -> Iterator[str]:
 def _missing(
     places: Mapping[str, tuple[int, ...]], unknown: Mapping[int, str], columns: Columns
 ) -> Iterator[str]:
-    """What is needed and neither there nor, by its name, meant by another column."""
+    """Required columns that are absent, and that no similar column may stand for."""
     for column in REQUIRED:
         if (
             column in places
@@ -149,7 +149,7 @@ def _unknown(
 
 
 def _meant(name: str) -> str:
-    """The column of ours that a name may stand for; empty where none is near."""
+    """Our column whose name is similar to this one; empty if there is none."""
     for column, others in OTHER_NAMES.items():
         if name in others:
             return column

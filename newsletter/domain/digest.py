@@ -1,4 +1,4 @@
-"""Scores to a digest: what is kept, in which order, what just missed, and the receipt (pure)."""
+"""Compose a digest from scores: picks, their order, near misses and the receipt (pure)."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ def compose(
     also: Mapping[str, tuple[str, ...]] | None = None,
     learned: LearnedOrder | None = None,
 ) -> Digest:
-    """The digest of one day. A paper without an outcome counts as failed: nothing is guessed.
+    """The digest of one day. A paper without an outcome counts as failed.
 
     `usual` is the share of picks among the papers read that this rubric has on other days, `also`
-    has the other ids of a paper. `learned` is the order that votes teach: it moves picks; without a
-    model it chooses them. A duplicate is counted and nothing else, whoever wrote it.
+    has the other ids of a paper. `learned` is the order learned from votes: it reorders the picks,
+    and chooses them where no model scores. Duplicates are only counted, also those by followed
+    authors.
     """
     coverage = _coverage(rubric, listings, outcomes)
     read = {k: s for k, s in scores.items() if outcomes.get(k) == Outcome.SCORED}
@@ -81,9 +82,9 @@ def compose(
 
 
 def _keyed(picks: Iterable[Pick], learned: LearnedOrder, *, judged: bool) -> list[Pick]:
-    """The picks with their order keys. A paper that nothing read gets none.
+    """The picks with their order keys; unread papers have none.
 
-    On this machine the ranks by similarity take the place of the points.
+    In a local ranking the rank by similarity takes the place of the scores.
     """
     given = list(picks)
     likes = learned.ranks(pick.paper.id for pick in given if pick.score)
@@ -130,7 +131,7 @@ def merge_digests(parts: Sequence[Digest]) -> Digest:
 
 
 def _best(ordered: list[Pick], limit: int | None) -> tuple[Pick, ...]:
-    """As many as the limit lets in, followed authors before all others."""
+    """The picks within the limit; followed authors go before all others."""
     if limit is None or len(ordered) <= limit:
         return tuple(ordered)
     room = limit - sum(bool(pick.followed) for pick in ordered)
@@ -177,7 +178,7 @@ def _pick(
 
 
 def _meets(rubric: Rubric, score: Score | None, *, judged: bool) -> bool:
-    """Whether a paper was read and is wanted; locally, whether it is like the rubric at all."""
+    """Whether a paper meets the cut-offs; locally, whether it is similar to the rubric."""
     if score is None:
         return False
     if not judged:
@@ -204,7 +205,7 @@ def _kept(
     # Only without a model do the candidates have order keys here: votes choose among them.
     others = sorted((pick for pick in met if not pick.followed), key=_reading_order)
     kept = others if limit is None else others[: max(0, limit - len(followed))]
-    # A ranking has no bar to be above or below: what follows in rank was not turned away.
+    # A ranking has no cut-offs, so no paper beyond the limit has reached them.
     beyond = len(others) - len(kept) if judged else 0
     return tuple(sorted(followed + kept, key=_reading_order)), beyond
 
@@ -246,9 +247,9 @@ def usual_share(past: Iterable[tuple[int, int]]) -> float:
 def _kind(
     rubric: Rubric, coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...], usual: float
 ) -> DayKind:
-    """What the day is.
+    """The kind of the day.
 
-    The small budget of a reader rubric reads the likeliest papers: what it leaves is no failure.
+    Papers that the small budget of a reader rubric leaves unread are no failure.
     """
     if not coverage.announced:
         return DayKind.NOTHING_ANNOUNCED
@@ -263,11 +264,10 @@ def _kind(
 
 
 def _could_hold_a_pick(lost: int, wanted: int, usual: float) -> bool:
-    """Whether papers that were not read may be why nothing reached the cut-offs.
+    """Whether nothing may have reached the cut-offs because papers were not read.
 
-    They may when they are as many as such a day usually has picks: what failed may be just what
-    the rubric asks for. And they may when so many papers usually hold a pick. Refused papers are
-    not among them: the model did answer, and always will so.
+    This is so if they are as many as such a day usually has picks, or if so many papers usually
+    hold a pick. Refused papers do not count: the model answered, and a rerun changes nothing.
     """
     return lost > 0 and (lost >= usual * wanted or lost * usual >= 1)
 

@@ -20,7 +20,7 @@ class FindingState(StrEnum):
 
 
 class DnsRecord(NamedTuple):
-    """A line to enter at whoever serves the domain's names; `stands` where it is there already."""
+    """A DNS record of the sending domain; `stands` if it is set already."""
 
     host: str
     type: str
@@ -30,10 +30,9 @@ class DnsRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it stands, and the fix where it does not stand well.
+    """One line of the report: what was checked, the result, and the fix if there is a fault.
 
-    `records` are what the name servers should say, and whether they do. None of the texts holds
-    a secret or a reader's address.
+    `records` are the DNS records that are needed. No text contains a secret or a reader's address.
     """
 
     check: str
@@ -57,11 +56,11 @@ def fail(check: str, said: str, fix: str, *records: DnsRecord) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What somebody outside answered. `date` is the HTTP Date of the last answer, if any."""
+    """The answer of another server. `date` is the HTTP Date of the last answer, if any."""
 
     findings: tuple[Finding, ...] = ()
     date: datetime | None = None
 
 
 class CheckError(OperatorError):
-    """A question that somebody outside did not answer. The message holds no secret."""
+    """Another server did not answer a check. The message holds no secret."""

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 LOW_SHARE = 0.2
-"""Below this share of its limit we go no faster than what is left lasts."""
+"""Below this share of the limit, what remains is spread over the time until the reset."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """So many units are left of `limit` until `reset` (Unix time)."""
+    """`remaining` units of `limit` are left until `reset` (Unix time)."""
 
     limit: float
     remaining: float

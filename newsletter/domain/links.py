@@ -50,7 +50,7 @@ class Purpose(StrEnum):
     REPLY = "reply"
     UNSUB = "unsub"
     BOUNCE = "bounce"
-    """The envelope sender of a mail. It names a delivery, where all others name a subscriber."""
+    """Envelope sender of a mail. Its token has a delivery's id, all others a subscriber's."""
 
 
 class RubricVersion(NamedTuple):
@@ -89,7 +89,7 @@ class Links:
         except binascii.Error:
             return None
         identity, mac = raw[:ID_BYTES], raw[ID_BYTES:]
-        # Every key is tried whatever the first one says: the time taken tells nothing.
+        # All keys are always tried, so that the time taken reveals nothing.
         matches = [
             hmac.compare_digest(_mac(key, purpose, identity)[:MAC_BYTES], mac) for key in self._keys
         ]
@@ -152,20 +152,20 @@ class Links:
         )
 
     def reply_address(self, subscriber_id: str) -> str:
-        """Where a reader's answer goes; what it says is read there."""
+        """The address for one reader's replies, which are parsed as commands."""
         return self._mailbox(Purpose.REPLY, subscriber_id)
 
     @property
     def common_reply_address(self) -> str:
-        """Where answers to mails go that are one for many: nothing in it says whose they are."""
+        """The address for replies to batched mail: it does not tell whose they are."""
         return f"{Purpose.REPLY}+list@{self.reply_host}"
 
     def unsub_address(self, subscriber_id: str) -> str:
-        """Where any mail at all means leaving: the `mailto:` of List-Unsubscribe."""
+        """The `mailto:` of List-Unsubscribe: any mail to it unsubscribes the reader."""
         return self._mailbox(Purpose.UNSUB, subscriber_id)
 
     def bounce_address(self, delivery_id: str) -> str:
-        """Where reports about one mail come back to: its envelope sender (VERP)."""
+        """The envelope sender of one mail (VERP): reports about the mail come to it."""
         return self._mailbox(Purpose.BOUNCE, delivery_id)
 
     def read_address(self, address: str) -> tuple[Purpose, str] | None:

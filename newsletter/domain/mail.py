@@ -102,7 +102,7 @@ class DeliveryState(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What a provider's event means to us; what means nothing is not kept."""
+    """Kinds of provider events; events of any other kind are dropped."""
 
     PROCESSED = "processed"
     DEFERRED = "deferred"
@@ -183,7 +183,7 @@ class BatchEmail:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who the mail is from, and who answers for it.
+    """From address and name, and the operator's address.
 
     With `bounce_addresses` each digest has an envelope sender of its own.
     """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 NANOS_PER_DOLLAR = 1_000_000_000
 READ_BYTES = 256 * 1024
-"""What is kept of a mail that came in: the rest is never read."""
+"""Bytes that are kept of an inbound mail; the rest is never read."""
 
 # A field called `date` hides the type from whoever resolves the annotations later (pydantic does).
 Day = date

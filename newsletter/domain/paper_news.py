@@ -103,7 +103,7 @@ def news_of(
 
 
 def _rank(item: NewsItem | None) -> int:
-    """Published is more than accepted, accepted more than nothing."""
+    """Sort key of kinds: published, then accepted, then the others."""
     return 0 if item is None else 2 if item.kind is NewsKind.PUBLISHED else 1
 
 

@@ -120,5 +120,5 @@ def current_text(versions: Sequence[ReaderRubricVersion]) -> str:
 
 
 def mark_of(text: str) -> str:
-    """Stands in a form for the text that it was opened with."""
+    """Hash of a text, in the form that was opened with it."""
     return sha256(text.encode()).hexdigest()[:16]

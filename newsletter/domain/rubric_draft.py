@@ -1,7 +1,7 @@
-"""A first rubric out of a sentence and papers that somebody likes, without a model (pure).
+"""Draft a rubric from a sentence and liked papers, without a model (pure).
 
 The papers are grouped by their words, and each group becomes a criterion that names the words which
-tell it from other papers. It is a list of words, not an understanding of them: the text says so.
+tell it from other papers. The draft says that it is only a list of words.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TERMS = 8
 MAX_CATEGORIES = 5
 MAX_GUESSED = 3
 ALIKE = 20
-"""Papers whose categories are those of a text that names none."""
+"""Number of similar papers that give a text without categories its categories."""
 ROUNDS = 20
 TERM = re.compile(r"[^\W\d_](?:-?[^\W\d_])+")
 """A word in any alphabet, with single hyphens."""

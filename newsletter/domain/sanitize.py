@@ -77,13 +77,13 @@ def clean_rubric_for_model(text: str) -> str:
 def clean_comment(text: str) -> str:
     """A model's words as plain text: no addresses, markup or invisible characters.
 
-    Said at reasonable length they stand as they were said; a speech is cut to one short sentence.
-    `<` and `&` stay where they are part of a sentence: whoever shows it escapes it.
+    A comment of reasonable length is kept; a long one is cut to one short sentence. `<` and `&`
+    stay if they are part of a sentence: they are escaped where the comment is shown.
     """
     text = LINK.sub(r"\1", strip_invisible(text))
     for pattern in (TAG, SCRIPT_URL, URL, EMAIL, MARKUP):
         text = pattern.sub(" ", text)
-    # What is left may close up to a tag or an address again; until nothing changes it is not safe.
+    # A removal may join the rest to a new tag or URL: repeat until nothing changes.
     while (again := TAG.sub(" ", URL.sub(" ", text))) != text:
         text = again
     text = re.sub(r"\(\s*\)", " ", text)

@@ -1,9 +1,9 @@
 """When a reader's mail of an announcement is due (pure).
 
-The first time after arXiv shows the announcement that the reader's own clock stands at the
-reader's own hour, on a weekday that the reader asked for. So where it is Tuesday by then, mail for
-Mondays waits for the next. In the hour that spring leaves out it is an hour later; in the one that
-autumn repeats it is the first of the two.
+It is due at the first time after arXiv shows the announcement that is the reader's hour, in their
+time zone, on a weekday that they chose. If it is Tuesday there by then, mail for Mondays waits for
+the next Monday. An hour that summer time leaves out is one hour later; of an hour that occurs
+twice, the first one counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""subscribers.csv to rows and back (pure). All faults come at once, each with its line."""
+"""Read and write subscribers.csv (pure). All faults are reported at once, each with its line."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Subscription
 
 OF_ADDRESS = ("timezone", "send_at")
-"""What an address has once, however many rubrics it reads."""
+"""Columns that must be equal in all rows of an address."""
 OWN = ("email", "name")
-"""What hardly two rows have in common."""
+"""Columns whose values rarely repeat: they are not cached."""
 # Excel's own first line, which names the delimiter and is no record.
 DELIMITER_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[ \t]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
 # A spreadsheet runs a cell that begins so as a formula; `|` starts a command in old Excel.
@@ -34,7 +34,7 @@ GUARDED = re.compile(r"'*[=+\-@\t\r|]")
 
 @dataclass(frozen=True, slots=True)
 class SubscriberRow:
-    """One wish to subscribe. None: the row says nothing about that."""
+    """One row of the file. None: its cell is empty or absent."""
 
     line: int
     """Of the file; 0 where there is none."""
@@ -59,7 +59,7 @@ class RowFault:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberFile:
-    """What a file says: the rows that are well, and the faults of the others."""
+    """The valid rows of a file, and the faults of the others."""
 
     rows: tuple[SubscriberRow, ...] = ()
     faults: tuple[RowFault, ...] = ()
@@ -75,7 +75,7 @@ class _Reader:
     said: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
     """Zone and hour of each address, with the line that says it first."""
     understood: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """What a zone, an hour and the like mean: said by many rows, read and kept once."""
+    """Parsed values by column and text: many rows have the same zone or hour."""
 
     def take_record(self, line: int, cells: list[str], header: Header, rubric: str) -> None:
         """Take one record of a file with this header, or note what is wrong with it."""

@@ -1,7 +1,7 @@
 """Time zone names: abbreviations and offsets are refused with suggestions (pure).
 
-An abbreviation stands for several zones, and an offset for a whole strip of the earth: neither
-says when clocks change. So a real zone is asked for, and likely ones are offered.
+An abbreviation or an offset stands for several zones, and does not say when clocks change. So a
+real zone is asked for, and likely ones are offered.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _meant(abbreviation: str) -> list[str]:
 
 @cache
 def _standard(zone: str) -> timedelta:
-    """The offset of a zone from UTC, without the hour of its summer."""
+    """The offset of a zone from UTC, without summer time."""
     here = ZoneInfo(zone)
     offsets = [at.astimezone(here).utcoffset() for at in (WINTER, SUMMER)]
     return min(offset for offset in offsets if offset is not None)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SHORT = 160
 FEW_WORDS = 12
-"""Up to so many words that nobody foresaw are for review: a wish in other words is as short."""
+"""Up to so many unknown words are queued for review: an unusual request is as short."""
 UNSPACED = (("\u0e00", "\u0eff", 4), ("\u3040", "\u9fff", 2))
 """Thai and its like, and Chinese and Japanese part no words by spaces."""
 MAX_WORD_LETTERS = 1000

@@ -1,4 +1,4 @@
-"""What only a person can decide, done alike from the command line and on the operator's page."""
+"""Decisions of the operator, the same from the command line and on the operator's page."""
 
 from __future__ import annotations
 

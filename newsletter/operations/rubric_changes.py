@@ -1,7 +1,7 @@
 """Changes of rubrics by the operator: of files, and of the pause of a reader's own rubric.
 
-The log of actions says that a file is written before it is, with the text before and after, and
-then that it was. So the file tells what became of a process that was killed in between: `settle`.
+An action is logged before its file is written, with the text before and after, and again
+afterwards. If the process was killed in between, `settle` compares the file with both texts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_REASON = 200
 MOMENT = timedelta(minutes=1)
-"""Longer than a process takes to write a file that it said it would."""
+"""Longer than a process takes from logging an action to writing its file."""
 ANSWERED_WITHIN = timedelta(minutes=15)
 """Longer than a provider takes to answer."""
 TOO_LATE = "This took more than a minute, so nothing was done; try again."

@@ -28,7 +28,7 @@ Fault = Callable[[int, str], None]
 
 
 def read_front_matter(text: str, fault: Fault) -> dict[str, Any]:
-    """The fields of a Rubric. `text` begins on line 2; `fault` hears (line, message)."""
+    """The fields of a Rubric. `text` begins on line 2; `fault` is called with (line, message)."""
     try:
         node = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -182,7 +182,7 @@ Novelty: how much of the paper is new, whatever its subject.
 
 
 class RubricError(OperatorError):
-    """One or more rubric files are wrong. `faults` has a line for each thing to mend."""
+    """One or more rubric files are wrong. `faults` has one line for each fault."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
@@ -191,7 +191,7 @@ class RubricError(OperatorError):
 
 @dataclass
 class _Faults:
-    """Collects what is wrong with one file, so that its author mends it in one go."""
+    """Collects all faults of one file, so that its author can fix them together."""
 
     file: str
     found: list[tuple[int, str]] = field(default_factory=list)

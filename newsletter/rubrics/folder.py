@@ -1,8 +1,8 @@
-"""The rubrics of a folder as they are now. A file that is wrong holds its own readers alone.
+"""The rubric files of a folder, as they are now. A faulty file affects its own readers only.
 
-`reread` looks at the folder again: files whose time of change and size are as before are not
-opened. It is called at the beginning of each run and for each page, so that a new or a mended file
-needs no restart.
+`reread` looks at the folder again: files with the same modification time and size are not opened.
+It is called at the beginning of each run and for each page, so that a new or corrected file needs
+no restart.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class RubricFolder(RubricSource):
                 stamp = _stamp(path)
                 before = known.get(path)
                 files[path] = before if before and before.stamp == stamp else _read(path, stamp)
-            # Whoever iterates over the values from before keeps them: nothing is changed in place.
+            # Replaced, not changed in place: another thread may iterate over the former values.
             self._files = files
             self._rubrics = {path.stem: file.rubric for path, file in files.items() if file.rubric}
 
@@ -126,7 +126,7 @@ def no_rubric(folder: Path) -> str:
 
 
 def reread(rubrics: Mapping[str, Rubric]) -> None:
-    """Look again where these come from; what comes from nowhere stays as it is."""
+    """Read changed rubrics again; a mapping that comes from no folder stays as it is."""
     if isinstance(rubrics, RubricSource):
         rubrics.reread()
 
@@ -142,7 +142,7 @@ def faults_of(rubrics: Mapping[str, Rubric]) -> Mapping[str, tuple[str, ...]]:
 
 
 def without_file(rubrics: Mapping[str, Rubric], slugs: Iterable[str]) -> list[str]:
-    """Those of the operator's slugs without a file; what comes from no folder lacks none."""
+    """The operator's slugs without a file; none if the rubrics come from no folder."""
     if not isinstance(rubrics, RubricSource):
         return []
     lacking = set(slugs) - rubrics.keys() - rubrics.faults.keys()

@@ -67,7 +67,7 @@ NO_TEXT = {
     b"{\\rtf": "an RTF file",
     b"\xd0\xcf\x11\xe0": "an Office file",
 }
-"""By the first bytes: what people drop by mistake."""
+"""First bytes of files that are no text but are often uploaded by mistake."""
 WANTED = (
     "export your papers as BibTeX or RIS from Zotero, Mendeley, JabRef or EndNote, or paste the "
     "arXiv ids of a few"

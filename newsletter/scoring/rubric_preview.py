@@ -57,7 +57,7 @@ class Mark(StrEnum):
 
     @property
     def sign(self) -> str:
-        return {"gained": "+", "lost": "−", "kept": "="}.get(self.value, "")  # noqa: RUF001 - a minus sign
+        return {"gained": "+", "lost": "-", "kept": "="}.get(self.value, "")
 
 
 CHANGES = (Mark.GAINED, Mark.LOST, Mark.KEPT)

@@ -59,7 +59,7 @@ class StoreAddressError(StoreError):
 
 
 class Store:
-    """One database. `begin()` writes, `read()` only looks."""
+    """One database. `begin()` opens a transaction for writing, `read()` one for reading."""
 
     def __init__(self, url: str) -> None:
         self.url = _checked(url)

@@ -92,7 +92,7 @@ def apply_delivered(tx: Connection, subscriber_id: str, now: datetime) -> None:
 
 
 def start_try(tx: Connection, subscriber_ids: Sequence[str], now: datetime) -> None:
-    """One mail leaves as a try: no other does until it has an event or a week is over."""
+    """Record a try: no other mail is sent before its event, or for a week."""
     tx.execute(
         update(subscriber)
         .where(subscriber.c.id.in_(subscriber_ids), subscriber.c.state_reason == TRY)
@@ -163,7 +163,7 @@ def _bounces_and_arrivals(
     )
     bounced: dict[str | datetime, datetime] = {}
     arrived = _presumed_arrived(tx, subscriber_id, now)
-    # They asked for mail by a link that had come by mail.
+    # They confirmed by a link in a mail, so that mail arrived.
     if state == SubscriberState.ACTIVE and reason not in ("", *BY_BOUNCES):
         arrived.append(since)
     arrived += tx.scalars(_SUBSCRIBED.where(subscription.c.subscriber_id == subscriber_id))

@@ -156,8 +156,8 @@ def set_state(
 def may_answer(tx: Connection, found: InboundMail, about: Subscription, now: datetime) -> bool:
     """Take one of the day's answers to an address for this mail; it then counts as answered.
 
-    False where all are used. Keys make it so: two processes cannot take the same number, and a mail
-    takes one number only.
+    False if all are used. Unique keys keep two processes from taking the same number, and a mail
+    from taking two.
     """
     given = {"email_hash": fingerprint(about.email), "day": now.date(), "inbound_id": found.id}
     for number in range(1, ANSWERS_A_DAY + 1):

@@ -354,7 +354,7 @@ def stored_answer(tx: Connection, account: Account) -> bytes | None:
 def forget_answers(tx: Connection, rubric: str) -> None:
     """Delete the raw answers and their comments; scores and cost stay.
 
-    An answer that was not parsed never is: nobody reads it for a rubric that is gone.
+    Answers that were not parsed count as done: no scores are needed for a deleted rubric.
     """
     mine = calls.c.rubric == rubric
     asked = select(calls.c.fingerprint).where(mine).distinct()

@@ -93,7 +93,7 @@ def delete_scores_page(tx: Connection, digest_id: int) -> bool:
 
 
 _READ = call.c.raw.is_not(None) & (call.c.state != CallState.ANSWERED)
-"""Nobody will parse these again."""
+"""Answers that are not parsed again."""
 
 
 def _unpicked(digest_id: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a number or a column

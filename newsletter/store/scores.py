@@ -36,7 +36,7 @@ KnownScores = dict[int, dict[str, Score | Outcome]]
 def keep(
     tx: Connection, account: Account, reading: int, found: Iterable[Score], call_id: str | None
 ) -> None:
-    """Store scores. Of a paper scored before, the first score stands."""
+    """Store scores. The first score of a paper is never replaced."""
     rows = [
         {
             **_key(account, reading, score.paper_id),

@@ -89,7 +89,7 @@ def prepare(tx: Connection) -> int:
 
 
 def add(tx: Connection, digest_id: int, digest: Digest) -> None:
-    """Take in one digest, in the transaction that freezes it."""
+    """Index one digest, in the transaction that stores it."""
     if _is_sqlite(tx):
         tx.execute(text(SQLITE_INDEX))
     _add(tx, digest_id, digest)
@@ -123,10 +123,10 @@ def _add(tx: Connection, digest_id: int, digest: Digest) -> None:
 
 
 def remove(tx: Connection, slug: str) -> None:
-    """Take a rubric's digests out."""
+    """Remove a rubric's digests from the index."""
     mine = archive_text.c.rubric == slug
     if _is_sqlite(tx) and tx.scalar(select(archive_text.c.id).where(mine).limit(1)):
-        # The index has no text of its own: it must hear what to forget.
+        # The index stores no text: a deletion must name it.
         columns = "rowid, title, authors, abstract, comment"
         tx.execute(
             text(

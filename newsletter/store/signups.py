@@ -97,7 +97,7 @@ def _lock(tx: Connection, email_hash: str) -> None:
 
 
 def mark_not_sent(tx: Connection, email: str, now: datetime) -> None:
-    """The mail did not leave: the address may ask again at once."""
+    """Record that the mail was not sent: the address may ask again at once."""
     mine = signup.c.email_hash == fingerprint(email)
     fewer = case((signup.c.mails > 0, signup.c.mails - 1), else_=0)
     tx.execute(update(signup).where(mine).values(mails=fewer, mailed_at=now - MAX_WAIT))
@@ -121,10 +121,10 @@ def clear(tx: Connection, email: str, rubric: str = "") -> None:
 
 
 def refuse(tx: Connection, subscription_id: str, now: datetime) -> bool:
-    """The owner of an address wants no mail to confirm with: none is sent to it ever again.
+    """The owner of an address refuses confirmation mails: none is ever sent to it again.
 
-    Who waited is forgotten but for the hashes that keep this promise; who reads a digest goes on
-    reading it. False where nobody has this id.
+    A pending subscriber is deleted but for the hashes that this needs; an active one keeps their
+    digests. False for an unknown id.
     """
     known = subscriptions.by_id(tx, subscription_id)
     if known is None or not known.email:
@@ -169,9 +169,9 @@ def _delete_unmailed(tx: Connection, which: ColumnElement[bool]) -> int:
 def rejoin(
     tx: Connection, known: Subscription, rubric: str, consent: str, now: datetime
 ) -> Subscription | None:
-    """One who left, or whose mail bounced, asked anew and confirmed: that mail arrived.
+    """Reactivate a reader who left or bounced, after a confirmed request: that mail arrived.
 
-    Returns the subscription; None where another reason keeps the address out.
+    Returns the subscription; None if the address is suppressed for another reason.
     """
     gone = (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED)
     blocked = not suppressions.lift(tx, known.email, rubric)

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What became of the rows: how many met which end, and those of which more is to be said."""
+    """The result of an import: rows counted by their change, and the rows to report singly."""
 
     counts: Counter[SubscriberChange] = field(default_factory=Counter)
     notable: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
-    """Rows that change a known reader, or would but for what the reader chose."""
+    """Rows that change a known reader, or that differ from what the reader chose."""
 
 
 def _new_id() -> str:
@@ -68,7 +68,7 @@ def save_all(
 
 
 def _without_repeats(rows: Sequence[SubscriberRow]) -> list[dict[str, SubscriberRow]]:
-    """The same by key, in order; an address that comes again begins a new part."""
+    """The rows by address key, in order; a repeated address starts a new part."""
     parts: list[dict[str, SubscriberRow]] = [{}]
     for one in rows:
         key = canonical(one.email)
@@ -118,7 +118,7 @@ def _save_known(
     *,
     overwrite: bool,
 ) -> None:
-    """A row of an address that reads `read`: change that subscription, or add one."""
+    """Save a row of a known address with the subscriptions `read`: change one, or add one."""
     known = next((one for one in read if one.rubric == row.rubric), None)
     added = known is None
     if known is None:
@@ -138,7 +138,7 @@ def _save_known(
 def _add(
     tx: Connection, row: SubscriberRow, read: Sequence[Subscription], consent: str, now: datetime
 ) -> Subscription:
-    """A further subscription. What the reader chose for the others does not bind this one."""
+    """Add a subscription. Preferences that the reader chose for others do not apply to it."""
     given, active = consent or FROM_FILE, bool(consent)
     made = subscriptions.add(
         tx, read[0].subscriber_id, row.rubric, now, consent=given, active=active

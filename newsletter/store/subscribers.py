@@ -30,7 +30,7 @@ PAUSE_OVER = "the pause is over"
 
 
 class SubscriberChange(StrEnum):
-    """What `save` did with one address."""
+    """What an import or a form did with one address."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -40,7 +40,7 @@ class SubscriberChange(StrEnum):
 
 
 def bounced_because(tx: Connection) -> dict[str, str]:
-    """Why mail to the bounced comes back, by their ids: all that the mail server said last."""
+    """By subscriber id, the mail server's last answer about the readers who bounced."""
     said = (
         select(event.c.reason)
         .where(event.c.email_hash == subscriber.c.email_hash)
@@ -60,7 +60,7 @@ def bounced_because(tx: Connection) -> dict[str, str]:
 
 
 def count_states(tx: Connection) -> dict[SubscriberState, int]:
-    """Subscribers by state; one counts as the best of their subscriptions does."""
+    """Subscribers by state: of several subscriptions the best state counts."""
     ranks = (SubscriberState.UNSUBSCRIBED, SubscriberState.PENDING, SubscriberState.ACTIVE)
     rank = case(
         {state.value: number for number, state in enumerate(ranks)}, value=subscription.c.state

@@ -277,9 +277,9 @@ def is_only(tx: Connection, known: Subscription) -> bool:
 
 
 def activate(tx: Connection, subscription_id: str, consent: str, now: datetime) -> bool:
-    """Double opt-in is complete: `consent` is its record. False where nobody waited for it.
+    """Activate a pending subscription after double opt-in; `consent` is the record of it.
 
-    Whoever had left and asked to come back is let in again by this, and by nothing else.
+    False if it is not pending. A reader who had left is no longer suppressed.
     """
     known = by_id(tx, subscription_id)
     if known is None or known.state is not SubscriberState.PENDING:
@@ -354,7 +354,7 @@ def end_all(
 
 
 def restore(tx: Connection, subscription_id: str, way: str, now: datetime) -> bool:
-    """Take a departure back, within 30 days of it. False where there is none to take back."""
+    """Undo an unsubscribe within 30 days. False if there is none to undo."""
     query = select(subscription.c.state_at).where(
         subscription.c.id == subscription_id,
         subscription.c.state == SubscriberState.UNSUBSCRIBED.value,

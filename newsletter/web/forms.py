@@ -128,7 +128,7 @@ def _by_name(pairs: list[tuple[str, str]]) -> Form:
 
 
 def place_after(form: Form, rows: int) -> int:
-    """Where a list says what became of its row number `at`, which is gone; 0 is above the list."""
+    """Where a list shows the message about its removed row number `at`; 0 is above the list."""
     at = first(form, "at")
     return min(int(at[:4]), rows) if at.isascii() and at.isdecimal() else 0
 

@@ -81,6 +81,6 @@ class ModelCalls:
 
 
 def _log_failure(call: Future[Any]) -> None:
-    """Nobody waits any more for what the call raised."""
+    """Log what a call raised after its page had stopped waiting."""
     if error := call.exception():
         log.error("a call to the model that a page did not wait for failed: %s", error)

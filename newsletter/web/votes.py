@@ -46,7 +46,7 @@ def show(site: Site, request: Request) -> Response:
 
 
 def vote(site: Site, request: Request, form: Form) -> Response:
-    """Store what the pressed button says. Whoever pressed twice reads the same page."""
+    """Store the vote or saved paper of the pressed button. A second press shows the same page."""
     subscription_id, paper_id = _asked(site, request)
     if subscription_id == TEST_READER:
         return _test_link(site)

@@ -39,7 +39,7 @@ AT_SENDGRID = "Settings > Sender Authentication at SendGrid shows it"
 
 
 def sender(domain: str) -> Finding | None:
-    """Something to say only where the domain belongs to somebody else."""
+    """A failure if the From domain is that of a mailbox provider; otherwise nothing."""
     if not FREE_MAIL.fullmatch(domain):
         return None
     return fail(
@@ -88,7 +88,7 @@ def spf_of_our_own(ask: Ask, domain: str, server: str) -> Finding:
 
 
 def _sends(server: str) -> str:
-    """SPF's own word for a server; for one on this machine, by which address it is seen outside."""
+    """The SPF mechanism of a server, with a placeholder for the address of this machine."""
     try:
         address = ip_address(server)
     except ValueError:
@@ -116,7 +116,7 @@ def by_provider(ask: Ask, wanted: Sequence[DnsRecord]) -> Iterator[Finding]:
 
 
 def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
-    """DKIM by SendGrid's usual names, where its own word is not to be had: `why`."""
+    """DKIM by SendGrid's usual selectors, if the provider did not name its records: `why`."""
     yield warn(
         "spf",
         f"not looked at: {why}",
@@ -134,7 +134,7 @@ def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
 
 
 def _by_its_name(ask: Ask, host: str) -> DnsRecord:
-    """The key at a name, of which nobody told what it should be."""
+    """Whether there is a DKIM key at a name; what the key should be is unknown."""
     found = ask(host, "CNAME")
     stands = bool(found) or _is_key(ask(host, "TXT"))
     return DnsRecord(host, "CNAME", found[0] if found else AT_SENDGRID, stands)
@@ -178,7 +178,7 @@ def reply_mx(ask: Ask, host: str, from_domain: str, *, by_sendgrid: bool, by_ima
 
 
 def looked(ask: Ask, look: Callable[[Ask], Iterable[Finding]]) -> list[Finding]:
-    """What `look` finds; where the name server is silent, what it would want to find there."""
+    """The result of `look`; a warning with the wanted records if no name server answers."""
     try:
         return list(look(ask))
     except CheckError as error:
@@ -211,7 +211,7 @@ def _squeezed(text: str) -> str:
 
 
 def _lineage(domain: str) -> Iterator[str]:
-    """The domain and what it lies under, but no top level alone."""
+    """The domain and its parent domains, without the top-level domain."""
     labels = domain.split(".")
     for start in range(max(1, len(labels) - 1)):
         yield ".".join(labels[start:])

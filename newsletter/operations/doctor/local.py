@@ -1,4 +1,4 @@
-"""What can be looked at on this machine: settings, database, disk, clock, rubrics, keys."""
+"""Checks on this machine: settings, database, disk, clock, rubrics, keys."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _setting_warnings(settings: Settings) -> Iterator[Finding]:
 
 
 def _trial_settings(settings: Settings) -> Iterator[Finding]:
-    """What is fine to try things out and is no service, unless it was chosen by name."""
+    """Warnings for defaults that are for a trial, unless they were set by name."""
     if settings.scorer_name == "local" and not settings.scorer:
         said = "not yet: papers are ranked on this machine by their words, no model reads them"
         yield warn("scorer", said, "step 2 of docs/operating.md: ANTHROPIC_API_KEY")
@@ -127,9 +127,9 @@ def operator_found(settings: Settings) -> Iterator[Finding]:
 
 
 def opened(settings: Settings) -> Store | None:
-    """The database; None where it is a file that is not there: opening it would make it.
+    """The database; None if its file does not exist, because opening would create it.
 
-    Raises StoreError for one whose folder may not be looked into.
+    Raises StoreError if its folder cannot be read.
     """
     url = settings.database_url.get_secret_value()
     file = sqlite_file(url)
@@ -176,7 +176,7 @@ def disk_found(settings: Settings) -> Iterator[Finding]:
 
 
 def disk_space(free: int, little: int, place: Path, what: str, *, writable: bool) -> Finding:
-    """Purely from what the file system said. Sizes in bytes; `little` is the operator's bound."""
+    """The free space by the file system's figures (pure). Sizes in bytes; `little` is the limit."""
     if not writable:
         fix = f"make {place} writable for the user that runs the service"
         return fail("disk", f"{place} cannot be written", fix)
@@ -204,7 +204,7 @@ def zone_found(settings: Settings, now: datetime) -> Finding:
 
 
 def clock_found(offsets: Sequence[float]) -> Finding:
-    """`offsets` are seconds by which our clock is ahead of those who answered with a date."""
+    """`offsets` are the seconds by which our clock is ahead of servers that sent a Date."""
     if not offsets:
         said = "nobody answered with a date to compare with"
         return warn("clock", said, "mend what else fails outside, and ask again")
@@ -249,7 +249,7 @@ def readers(store: Store | None) -> dict[str, int] | None:
 
 
 def readers_found(rubrics: Collection[str], reading: dict[str, int]) -> Finding:
-    """Purely from the files' names and the subscriptions by rubric; a reader may have several."""
+    """Readers of each rubric by file names and subscriptions (pure); a reader may have several."""
     own = [slug for slug in reading if is_reader_rubric(slug)]
     reading = {slug: number for slug, number in reading.items() if slug not in own}
     lost = [slug for slug in reading if slug not in rubrics]
@@ -269,7 +269,7 @@ def readers_found(rubrics: Collection[str], reading: dict[str, int]) -> Finding:
 
 
 def keys_found(settings: Settings) -> Iterator[Finding]:
-    """The webhooks' keys and the secret, as far as their form tells."""
+    """Whether the webhook keys and the secret key have the right form."""
     if settings.mailer_name == "sendgrid" and not settings.sendgrid_event_key:
         fix = "set NEWSLETTER_SENDGRID_EVENT_KEY to the key its Event Webhook page shows"
         yield warn("event key", "bounces and complaints are not heard", fix)

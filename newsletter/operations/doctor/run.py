@@ -233,7 +233,7 @@ def _mailbox(settings: Settings) -> CheckResult:
 
 
 def _names(settings: Settings, check: MailCheck) -> CheckResult:
-    """What the name servers say of the sending domain and of the reply domain."""
+    """DNS records of the sending domain and of the reply domain."""
     ask, domain = DnsResolver(settings.dns_server).ask, local.sending_domain(settings)
     if finding := dns.sender(domain):
         return CheckResult((finding,))
@@ -254,7 +254,7 @@ def _names(settings: Settings, check: MailCheck) -> CheckResult:
 def _signed(
     settings: Settings, check: MailCheck, domain: str
 ) -> Callable[[dns.Ask], Iterable[Finding]]:
-    """SPF and DKIM, by what the carrier wants, by what is usual, or as a server of one's own."""
+    """SPF and DKIM: by the provider's records, by usual selectors, or for a server of our own."""
     if settings.mailer_name == "smtp":
         server = urlsplit(settings.smtp_url.get_secret_value()).hostname or ""
         return lambda ask: [
@@ -272,7 +272,7 @@ def _signed(
 def _ask_all(
     questions: Sequence[Question], clock: Callable[[], datetime], seconds: float
 ) -> tuple[list[Finding], list[float]]:
-    """The answers in the order of the questions, and by how many seconds our clock is ahead."""
+    """The answers in the order of the questions, and the seconds by which our clock is ahead."""
     results, threads = _Results(), []
     for question in questions:
         # Daemon threads: a check without a response must not keep the command from ending.

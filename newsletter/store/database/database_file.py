@@ -19,7 +19,7 @@ MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class DatabaseFile:
-    """`given` is the path, or a `file:` address that SQLite makes nothing of that is not there."""
+    """`given` is the path, or a `file:` address, for which no file is created."""
 
     def __init__(self, given: str) -> None:
         self.path = Path(given.removeprefix("file:"))
@@ -31,10 +31,10 @@ class DatabaseFile:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def make(self) -> None:
-        """Make the file if it is not there, for its owner alone. Raises OSError.
+        """Create the file if there is none, with access for its owner only. Raises OSError.
 
-        One that is there is not opened: closing it would end all locks that SQLite has on it in
-        this process (POSIX locks), and another process would take the log of writes away from us.
+        An existing file is not opened: closing it would release all locks that SQLite has on it in
+        this process (POSIX locks), and another process could then delete the write-ahead log.
         """
         if self._made_here:
             with suppress(FileExistsError):

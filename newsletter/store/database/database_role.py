@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class DatabaseFactKind(StrEnum):
-    """HOME is where PostgreSQL keeps it, SAVED the time of the last backup; the others forbid."""
+    """HOME is PostgreSQL's id of the tables, SAVED the time of a backup; the others forbid use."""
 
     HOME = "home"
     SAVED = "saved"

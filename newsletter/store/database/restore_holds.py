@@ -45,10 +45,10 @@ def reason(fact: DatabaseFact) -> str:
 def state_and_reason(
     tx: Connection, digest_id: int, due: datetime | None
 ) -> tuple[ColumnElement[str], ColumnElement[str]]:
-    """Of a subscription's mail that is planned now: pending, or held where it may have left before.
+    """State and reason of mail planned now: pending, or held if it may have been sent before.
 
-    `due` None means that nobody waited for an hour: it may have left since the announcement. Who
-    became a reader after the restore got nothing before it.
+    With `due` None it may have been sent since the announcement. Readers who joined after the
+    restore got nothing before it.
     """
     restored = database_role.stored_facts(tx).get(DatabaseFactKind.RESTORED)
     if restored is None or restored.until is None:
@@ -65,7 +65,7 @@ def state_and_reason(
 
 
 def release(tx: Connection, now: datetime, *, sent: bool) -> int:
-    """The operator says what became of all that is held: it went out, or is sent now."""
+    """Apply the operator's decision about all held mail: it was sent, or is to be sent now."""
     state = DeliveryState.ACCEPTED if sent else DeliveryState.PENDING
     changes = {"state": state.value, "reason": "by the operator", "not_before": None}
     unknown = delivery.c.state == DeliveryState.UNKNOWN.value

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     State = Mapping[str, Any]
 
 ADDRESS = {"email", "email_key", "email_hash"}
-"""Not in a state: it is nobody's to change, and the log of actions needs no copy of it."""
+"""Not part of a state: nobody changes it, and the log needs no copy of it."""
 
 
 def read(tx: Connection, subscriber_id: str) -> dict[str, Any]:
