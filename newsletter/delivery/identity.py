@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from newsletter.atomic_write import create
 from newsletter.domain.links import Links
 from newsletter.domain.mail import Sender
 from newsletter.errors import file_error
@@ -45,13 +44,7 @@ def _generated_key(path: Path) -> str:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            # Linked into place complete, by exactly one process; readable only by its owner.
-            draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-            draft.touch(mode=0o600)
-            draft.write_text(secrets.token_hex(32), encoding="ascii")
-            with suppress(FileExistsError):
-                os.link(draft, path)
-            draft.unlink()
+            create(path, secrets.token_hex(32).encode(), 0o600)
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
         message = (

@@ -5,14 +5,13 @@ One `.eml` and one `.html` file for each mail, and an `index.html` that lists al
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import html
 import os
 import re
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+from newsletter.atomic_write import create, replaced
 from newsletter.errors import file_error
 from newsletter.mailers import Mailer, SendError, SendFailure
 from newsletter.mailers.mime import to_bytes
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Email
     from newsletter.settings import Settings
 
+FILE_MODE = 0o600
 # Each mail is one appended paragraph without an end tag, which HTML allows: two processes can write
 # one list without a lock. CSS alone shows the newest first.
 INDEX_HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Outbox</title>
@@ -60,7 +60,7 @@ class OutboxMailer:
     def _list(self, email: Email, target: Path) -> None:
         index = self.folder / "index.html"
         if not index.exists():
-            _create(index, INDEX_HEAD.encode())
+            create(index, INDEX_HEAD.encode(), FILE_MODE)
         date = f"{email.date:%Y-%m-%d %H:%M} UTC" if email.date else ""
         page, source = target.with_suffix(".html").name, target.name
         line = (
@@ -83,40 +83,8 @@ def file_name(email: Email) -> str:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Write `content` to `target` atomically and durably (fsync)."""
-    scratch = _scratch(target, content)
-    try:
-        scratch.replace(target)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _create(target: Path, content: bytes) -> None:
-    """Like `_write`, but keep a file that another process has created meanwhile."""
-    scratch = _scratch(target, content)
-    with contextlib.suppress(FileExistsError):
-        os.link(scratch, target)
-    scratch.unlink()
-
-
-def _scratch(target: Path, content: bytes) -> Path:
-    scratch = target.parent / f".{uuid4().hex}.part"
-    scratch.touch(mode=0o600)
-    with scratch.open("wb") as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
-    return scratch
+    with replaced(target, FILE_MODE) as file:
+        file.write(content)
 
 
 _: type[Mailer] = OutboxMailer

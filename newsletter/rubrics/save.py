@@ -8,9 +8,9 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from newsletter.atomic_write import replaced, sync_folder
 from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.errors import OperatorError
 from newsletter.rubrics.file import SLUG
@@ -65,15 +65,12 @@ def write_text(folder: Path, slug: str, text: str) -> None:
     Raises OperatorError where the folder cannot be written.
     """
     path = _path(folder, slug)
-    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     _delete_left_parts(path.parent)
     try:
-        _write_part(part, path, text.encode())
-        part.replace(path)
-        _sync_folder(path.parent)
+        with replaced(path, NEW_FILE_MODE) as file:
+            _keep_mode_and_owner(file, path)
+            file.write(text.encode())
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise OperatorError(_not_writable(folder, error)) from error
 
 
@@ -90,7 +87,7 @@ def delete_file(folder: Path, slug: str) -> None:
     _path(folder, slug)
     try:
         (folder / f"{slug}.md").unlink(missing_ok=True)
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
         raise OperatorError(_not_writable(folder, error)) from error
 
@@ -119,18 +116,13 @@ def _path(folder: Path, slug: str) -> Path:
     return Path(os.path.realpath(folder / f"{slug}.md"))
 
 
-def _write_part(part: Path, path: Path, data: bytes) -> None:
-    """Write a new file on the disk with the mode and, if permitted, the owner of `path`."""
-    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, NEW_FILE_MODE)
-    with os.fdopen(number, "wb") as file:
-        if path.exists():
-            before = path.stat()
-            os.fchmod(number, stat.S_IMODE(before.st_mode))
-            with suppress(PermissionError):
-                os.fchown(number, before.st_uid, before.st_gid)
-        file.write(data)
-        file.flush()
-        os.fsync(number)
+def _keep_mode_and_owner(file: BinaryIO, path: Path) -> None:
+    """Give a new file the mode and, if permitted, the owner of the file at `path`."""
+    if path.exists():
+        before = path.stat()
+        os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+        with suppress(PermissionError):
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
 
 
 def _delete_left_parts(folder: Path) -> None:
@@ -139,14 +131,6 @@ def _delete_left_parts(folder: Path) -> None:
         with suppress(OSError):
             if part.stat().st_mtime < time.time() - LEFT_AFTER:
                 part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _not_writable(folder: Path, error: OSError) -> str:

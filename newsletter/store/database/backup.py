@@ -14,8 +14,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+from newsletter.atomic_write import part_of, sync_folder
 from newsletter.errors import file_error
 from newsletter.store import Store, StoreError, advice, newest_revision, search
 from newsletter.store.database import database_role, restore_holds
@@ -33,7 +33,7 @@ def save(store: Store, file: Path, now: datetime) -> int:
     if file.exists():
         message = f"{file} exists already; give the backup a name of its own"
         raise StoreError(message)
-    part = file.with_name(f".{file.name}.{uuid4().hex[:8]}.part")
+    part = part_of(file)
     try:
         # It holds addresses: file and folder are readable by their owner alone.
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -178,11 +178,7 @@ def _keep(part: Path, file: Path) -> None:
     with part.open("rb+") as written:
         os.fsync(written.fileno())
     part.rename(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(file.parent)
 
 
 def _run(url: URL, program: str, *words: str) -> None:
