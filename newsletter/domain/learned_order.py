@@ -160,7 +160,7 @@ def _trust(vectors: SparseMatrix, wanted: Sequence[bool], folds: Sequence[int]) 
 
 
 def _beyond_chance(auc: float, more: int, votes: int) -> float:
-    """2 x AUC - 1 without one standard error of what votes by lot reach; 1 if all are predicted.
+    """2 x AUC - 1 without one standard error of what random votes reach; 1 if all are predicted.
 
     The error is that of the Mann-Whitney statistic of so many votes of both kinds.
     """
