@@ -50,13 +50,7 @@ def compose(
     authors.
     """
     coverage = _coverage(rubric, listings, outcomes)
-    read = {k: s for k, s in scores.items() if outcomes.get(k) == Outcome.SCORED}
-    others = also or {}
-    candidates = [
-        _pick(rubric, listing, read.get(listing.paper.id), others.get(listing.paper.id, ()))
-        for listing in listings
-        if outcomes.get(listing.paper.id) != Outcome.DUPLICATE
-    ]
+    candidates = _candidates(rubric, listings, scores, outcomes, also or {})
     reordered = learned is not None and learned.weight > 0
     if learned and reordered and not judged:
         candidates = _keyed(candidates, learned, judged=False)
@@ -79,6 +73,24 @@ def compose(
         beyond=beyond,
         votes=learned.votes if learned and reordered else 0,
     )
+
+
+def _candidates(
+    rubric: Rubric,
+    listings: Sequence[Listing],
+    scores: Mapping[str, Score],
+    outcomes: Mapping[str, Outcome],
+    also: Mapping[str, tuple[str, ...]],
+) -> list[Pick]:
+    """The papers of the day without duplicates; those that were read with their scores."""
+    found = []
+    for listing in listings:
+        key = listing.paper.id
+        outcome = outcomes.get(key)
+        score = scores.get(key) if outcome == Outcome.SCORED else None
+        if outcome != Outcome.DUPLICATE:
+            found.append(_pick(rubric, listing, score, also.get(key, ())))
+    return found
 
 
 def _keyed(picks: Iterable[Pick], learned: LearnedOrder, *, judged: bool) -> list[Pick]:

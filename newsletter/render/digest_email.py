@@ -113,9 +113,7 @@ def template_values(
     site: SiteInfo, digest: Digest, nav: Navigation, entries: list[PaperEntry]
 ) -> dict[str, Any]:
     """The values of the digest template, except the papers themselves."""
-    coverage, rubric = digest.coverage, digest.rubric
-    news = paper_news.entries(digest)
-    long = len(entries) > paper_view.SHORT_ISSUE_PAPERS
+    rubric = digest.rubric
     return {
         "site": site,
         "nav": nav,
@@ -137,18 +135,32 @@ def template_values(
         "thresholds": summary.thresholds(rubric) if digest.judged else "",
         "best_heading": summary.best_heading(digest),
         "lines_heading": ALSO_MATCHED if digest.judged else "Also close",
+        "criteria_intro": summary.criteria_intro(digest),
+        "criteria": [one_line(criterion.title, 120) for criterion in rubric.criteria[:12]],
+        "links": summary.navigation_links(nav),
+        "disclaimer": summary.disclaimer(digest),
+        **_coverage_values(digest),
+        **_news_values(digest, long_issue=len(entries) > paper_view.SHORT_ISSUE_PAPERS),
+    }
+
+
+def _coverage_values(digest: Digest) -> dict[str, Any]:
+    coverage = digest.coverage
+    return {
         "announced": f"{coverage.announced:,}",
         "receipt": summary.receipt(coverage, judged=digest.judged),
         "categories": summary.by_category(coverage),
         "late": plural(coverage.late, "late arrival") if coverage.late else "",
         "verification": verification.sentences(coverage),
+        "not_read": summary.not_read(coverage),
+    }
+
+
+def _news_values(digest: Digest, *, long_issue: bool) -> dict[str, Any]:
+    news = paper_news.entries(digest)
+    return {
         "news_heading": paper_news.heading(digest),
         "news": news,
-        "shown_news": paper_news.fitting(news, long_issue=long),
-        "compact_news": long,
-        "not_read": summary.not_read(coverage),
-        "criteria_intro": summary.criteria_intro(digest),
-        "criteria": [one_line(criterion.title, 120) for criterion in rubric.criteria[:12]],
-        "links": summary.navigation_links(nav),
-        "disclaimer": summary.disclaimer(digest),
+        "shown_news": paper_news.fitting(news, long_issue=long_issue),
+        "compact_news": long_issue,
     }
