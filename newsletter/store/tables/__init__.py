@@ -43,13 +43,14 @@ from newsletter.store.tables.subscribers import (
     paper_lookup,
     rubric_mail,
     rubric_suppression,
+    saved_paper,
     signup,
     subscriber,
     subscription,
     suppression,
+    vote,
 )
 from newsletter.store.tables.types import Moment, metadata
-from newsletter.store.tables.votes import saved_paper, vote
 
 __all__ = [
     "Moment",

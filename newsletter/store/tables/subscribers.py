@@ -1,4 +1,4 @@
-"""Subscribers, subscriptions, suppressions, sign-ups, first mails, and pending erasures."""
+"""Subscribers with subscriptions, votes and reading lists; suppressions, sign-ups, erasures."""
 
 from __future__ import annotations
 
@@ -131,4 +131,27 @@ erasure = Table(
     metadata,
     Column("email", String(320), primary_key=True),
     Column("asked_at", Moment, nullable=False),
+)
+
+# One vote of a subscription about a paper of its rubric; a later vote replaces it.
+vote = Table(
+    "vote",
+    metadata,
+    Column("subscription_id", String(32), primary_key=True),
+    Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("rubric", String(64), nullable=False),
+    # One of `domain/votes.py`, Vote.
+    Column("vote", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index(None, "rubric", "at"),
+)
+
+# The reading list of a subscription.
+saved_paper = Table(
+    "saved_paper",
+    metadata,
+    Column("subscription_id", String(32), primary_key=True),
+    Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("rubric", String(64), nullable=False),
+    Column("at", Moment, nullable=False),
 )
