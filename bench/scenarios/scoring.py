@@ -83,7 +83,7 @@ class Row:
         return (self.calls * self.case.latency + output) / CONCURRENCY
 
 
-class Judge:
+class FakeScores:
     """Answers with the reference's labels; of the others some are borderline, most are not."""
 
     def __init__(self, papers: list[Paper]) -> None:
@@ -122,7 +122,7 @@ def measure(papers: list[Paper], case: Case) -> Row:
     with (
         tempfile.TemporaryDirectory() as folder,
         FakeAnthropic(
-            Judge(papers), latency=case.latency, tokens_per_second=case.tokens_per_second
+            FakeScores(papers), latency=case.latency, tokens_per_second=case.tokens_per_second
         ) as fake,
     ):
         fake.till.schema_cached, fake.batches.hits = case.schema_cached, case.hits

@@ -34,7 +34,7 @@ from tests.fakes.answers import Answers
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import CommandResult
 from tests.fakes.scoring import scores_in_abstract
-from tests.fakes.sendgrid_rules import judged
+from tests.fakes.sendgrid_rules import refusal_of
 from tests.fakes.smtp import FakeSmtp
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def test_keys_are_checked_and_written(newcomer: Newcomer) -> None:
     rights = {"scopes": ["mail.send", "suppression.read"]}
     answers = {("GET", "/v3/scopes"): (200, rights), ("POST", "/v3/mail/send"): 200}
     with (
-        Answers(answers, judged=judged) as sendgrid,
+        Answers(answers, refusal_of=refusal_of) as sendgrid,
         FakeAnthropic(scores_in_abstract) as anthropic,
     ):
         done = newcomer.init(

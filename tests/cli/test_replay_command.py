@@ -23,14 +23,14 @@ novelty: 6
 """
 
 
-def judge(title: str, _abstract: str) -> dict:
+def scores_of(title: str, _abstract: str) -> dict:
     score = 5 + len(title) % 5
     return {"m": 1, "c": "a reason", "r": score, "n": 7, "x": 0}
 
 
 @pytest.fixture
 def installation(tmp_path):
-    with FakeAnthropic(judge) as anthropic:
+    with FakeAnthropic(scores_of) as anthropic:
         made = Installation(
             tmp_path,
             NEWSLETTER_SOURCE="sample",

@@ -44,13 +44,13 @@ def relevance(title: str) -> int:
     return 4 + len(title) % 6
 
 
-def judge(title: str, _abstract: str) -> dict[str, Any]:
+def scores_of(title: str, _abstract: str) -> dict[str, Any]:
     return {"m": 1, "s": 2, "c": "a reason", "r": relevance(title), "n": 7, "x": 0}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two labelled days; the labels are the judge's, but for one of each day."""
+    """Two labelled days; the labels are those of the fake, but for one of each day."""
     made = tmp_path / "labelled"
     made.mkdir()
     (made / "rubric.md").write_text(TEXT, encoding="utf-8")
@@ -85,7 +85,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(judge) as fake:
+    with FakeAnthropic(scores_of) as fake:
         yield fake
 
 

@@ -203,11 +203,11 @@ def test_the_run_pays_once_mails_once_and_says_it(tmp_path: Path) -> None:
     ]
     asked: list[str] = []
 
-    def judge(title: str, _abstract: str) -> dict[str, Any]:
+    def scores_of(title: str, _abstract: str) -> dict[str, Any]:
         asked.append(title)
         return {"m": 1, "c": "It is.", "r": 9, "n": 9, "x": 0}
 
-    with FakeArxiv(rows) as arxiv, FakeAnthropic(judge) as anthropic:
+    with FakeArxiv(rows) as arxiv, FakeAnthropic(scores_of) as anthropic:
         installation = Installation(
             tmp_path,
             NEWSLETTER_ARXIV_API_URL=arxiv.url,

@@ -21,7 +21,7 @@ PUBLIC = utc("2025-09-23 00:00")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
-def judged(*polls, **more):
+def completed_by(*polls, **more):
     """The result after polls of (minutes after publication, papers)."""
     poll = None
     for minutes, papers in polls:
@@ -32,68 +32,68 @@ def judged(*polls, **more):
 
 
 def test_one_poll_is_not_enough():
-    assert judged((5, 400)) is None
+    assert completed_by((5, 400)) is None
 
 
 def test_two_equal_polls_complete_if_far_enough_apart():
-    assert judged((5, 400), (14, 400)) is None
-    assert judged((5, 400), (15, 400)) is CompletedBy.TWO_POLLS
+    assert completed_by((5, 400), (14, 400)) is None
+    assert completed_by((5, 400), (15, 400)) is CompletedBy.TWO_POLLS
 
 
 def test_a_first_poll_hours_later_is_enough():
-    assert judged((179, 400)) is None
-    assert judged((180, 400)) is CompletedBy.ONE_POLL
-    assert judged((5, 0), (180, 400)) is None
-    assert judged((180, 360), listed=400, waiting=40) is None
-    assert judged((180, 0), low=True) is None
+    assert completed_by((179, 400)) is None
+    assert completed_by((180, 400)) is CompletedBy.ONE_POLL
+    assert completed_by((5, 0), (180, 400)) is None
+    assert completed_by((180, 360), listed=400, waiting=40) is None
+    assert completed_by((180, 0), low=True) is None
 
 
 def test_an_announcement_that_grows_is_waited_for():
-    assert judged((5, 100), (15, 250), (25, 400)) is None
-    assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is CompletedBy.TWO_POLLS
+    assert completed_by((5, 100), (15, 250), (25, 400)) is None
+    assert completed_by((5, 100), (15, 250), (25, 400), (35, 400)) is CompletedBy.TWO_POLLS
 
 
 def test_growth_has_a_timeout():
     polls = [(10 * n, n) for n in range(1, 40)]
-    assert judged(*polls[:36]) is None
-    assert judged(*polls) is CompletedBy.TIMEOUT
+    assert completed_by(*polls[:36]) is None
+    assert completed_by(*polls) is CompletedBy.TIMEOUT
 
 
 def test_a_feed_that_agrees_completes_at_once():
-    assert judged((5, 400), listed=400) is CompletedBy.FEED
-    assert judged((5, 0), listed=0) is CompletedBy.FEED
+    assert completed_by((5, 400), listed=400) is CompletedBy.FEED
+    assert completed_by((5, 0), listed=0) is CompletedBy.FEED
 
 
 def test_an_empty_feed_beside_papers_completes_nothing():
-    assert judged((5, 3), listed=0) is None
+    assert completed_by((5, 3), listed=0) is None
 
 
 def test_listed_papers_that_the_api_lacks_are_waited_for():
-    assert judged((5, 360), (15, 360), listed=400, waiting=40) is None
-    assert judged((5, 360), (124, 360), listed=400, waiting=40) is None
-    assert judged((5, 360), (125, 360), listed=400, waiting=40) is CompletedBy.TWO_POLLS
+    assert completed_by((5, 360), (15, 360), listed=400, waiting=40) is None
+    assert completed_by((5, 360), (124, 360), listed=400, waiting=40) is None
+    assert completed_by((5, 360), (125, 360), listed=400, waiting=40) is CompletedBy.TWO_POLLS
 
 
 def test_a_small_share_of_missing_papers_is_not_waited_for():
-    assert judged((5, 380), listed=400, waiting=20) is None
-    assert judged((5, 380), (15, 380), listed=400, waiting=20) is CompletedBy.TWO_POLLS
-    assert judged((5, 379), (15, 379), listed=400, waiting=21) is None
+    assert completed_by((5, 380), listed=400, waiting=20) is None
+    assert completed_by((5, 380), (15, 380), listed=400, waiting=20) is CompletedBy.TWO_POLLS
+    assert completed_by((5, 379), (15, 379), listed=400, waiting=21) is None
 
 
 def test_an_empty_category_is_believed_unless_it_never_is_empty():
-    assert judged((5, 0), (15, 0)) is CompletedBy.TWO_POLLS
-    assert judged((5, 0), (15, 0), low=True) is None
-    assert judged((5, 0), (180, 0), low=True) is CompletedBy.TIMEOUT
-    assert judged((5, 0), (15, 0), low=True, listed=0) is CompletedBy.FEED
+    assert completed_by((5, 0), (15, 0)) is CompletedBy.TWO_POLLS
+    assert completed_by((5, 0), (15, 0), low=True) is None
+    assert completed_by((5, 0), (180, 0), low=True) is CompletedBy.TIMEOUT
+    assert completed_by((5, 0), (15, 0), low=True, listed=0) is CompletedBy.FEED
 
 
 def test_far_fewer_than_usual_are_as_suspicious_as_none():
-    assert judged((5, 1), (15, 1), low=True) is None
-    assert judged((5, 1), (179, 1), low=True) is None
-    assert judged((5, 1), (180, 1), low=True) is CompletedBy.TIMEOUT
-    assert judged((175, 1), (180, 2), low=True) is None
-    assert judged((5, 1), (400, 1), low=True) is CompletedBy.TIMEOUT
-    assert judged((5, 1), (15, 1), low=True, listed=1) is CompletedBy.FEED
+    assert completed_by((5, 1), (15, 1), low=True) is None
+    assert completed_by((5, 1), (179, 1), low=True) is None
+    assert completed_by((5, 1), (180, 1), low=True) is CompletedBy.TIMEOUT
+    assert completed_by((175, 1), (180, 2), low=True) is None
+    assert completed_by((5, 1), (400, 1), low=True) is CompletedBy.TIMEOUT
+    assert completed_by((5, 1), (15, 1), low=True, listed=1) is CompletedBy.FEED
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_what_is_far_fewer_than_usual(papers, past, low):
 
 
 def test_one_poll_is_enough_after_a_day():
-    assert judged((24 * 60 - 5, 100), (24 * 60 - 1, 400)) is None
-    assert judged((24 * 60 - 5, 100), (24 * 60, 400)) is CompletedBy.DAY
-    assert judged((24 * 60, 0)) is CompletedBy.TIMEOUT
-    assert judged((24 * 60, 0), listed=400, waiting=400) is None
+    assert completed_by((24 * 60 - 5, 100), (24 * 60 - 1, 400)) is None
+    assert completed_by((24 * 60 - 5, 100), (24 * 60, 400)) is CompletedBy.DAY
+    assert completed_by((24 * 60, 0)) is CompletedBy.TIMEOUT
+    assert completed_by((24 * 60, 0), listed=400, waiting=400) is None
 
 
 def test_a_missing_announcement_is_polled_every_ten_minutes_then_every_hour():

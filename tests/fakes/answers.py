@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Answers(Loopback):
     """`given` by (method, path): a status, or a status and a body, which may be JSON or bytes.
 
-    All else is 404. With a `certificate` it speaks TLS. `judged` says what a vendor would refuse.
+    All else is 404. With a `certificate` it speaks TLS. `refusal_of` is what a vendor would refuse.
     """
 
     given: dict[tuple[str, str], Any]
@@ -28,7 +28,7 @@ class Answers(Loopback):
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
-    judged: Callable[[HttpHandler, bytes], Refusal | None] = lambda *_: None
+    refusal_of: Callable[[HttpHandler, bytes], Refusal | None] = lambda *_: None
 
     def __post_init__(self) -> None:
         self.bind(_Handler)
@@ -47,7 +47,7 @@ class _Handler(HttpHandler):
         fake.asked.append((self.command, path, raw))
         fake.keys.add(self.headers.get("Authorization", ""))
         found = fake.given.get((self.command, path), 404)
-        if wrong := fake.judged(self, raw):
+        if wrong := fake.refusal_of(self, raw):
             found = wrong.status, wrong.body
         status, content = found if isinstance(found, tuple) else (found, b"")
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()

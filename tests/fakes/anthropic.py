@@ -1,4 +1,4 @@
-"""A Messages API on loopback: answers from a judge, counts, caches and bills by itself."""
+"""A Messages API on loopback: answers by a function, counts, caches and bills by itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.fakes.loopback import HttpHandler, Loopback
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Judge = Callable[[str, str], dict[str, Any]]
+    ScoresOf = Callable[[str, str], dict[str, Any]]
 
 PAPER = re.compile(r'<paper slot="(p\d+)">\n(.*?)\n(.*?)\n</paper>', re.DOTALL)
 
@@ -68,7 +68,7 @@ class Seen:
 
 
 class FakeAnthropic(Loopback):
-    """`with FakeAnthropic(judge) as fake:` serves at `fake.url` until the end of the block.
+    """`with FakeAnthropic(scores_of) as fake:` serves at `fake.url` until the end of the block.
 
     `wait_for_turn` is called before a message is answered, and may wait; False makes it a 429.
     An answer begins after `latency` seconds; its output then takes time at `tokens_per_second`, or
@@ -76,9 +76,9 @@ class FakeAnthropic(Loopback):
     """
 
     def __init__(
-        self, judge: Judge, *, latency: float = 0.0, tokens_per_second: float | None = None
+        self, scores_of: ScoresOf, *, latency: float = 0.0, tokens_per_second: float | None = None
     ) -> None:
-        self.judge = judge
+        self.scores_of = scores_of
         self.latency = latency
         self.tokens_per_second = tokens_per_second
         self.wait_for_turn: Callable[[], bool] = lambda: True
@@ -87,7 +87,7 @@ class FakeAnthropic(Loopback):
         self.gone: set[str] = set()
         """Models that are not there (any more)."""
         self.record: dict[str, Any] | None = None
-        """The answer to any request, in place of judged slots."""
+        """The answer to any request, in place of scored slots."""
         self.requests: list[Seen] = []
         self.answered: list[Seen] = []
         self.till = Till()
@@ -121,10 +121,10 @@ class FakeAnthropic(Loopback):
     ) -> dict[str, Any]:
         """One answer, counted and billed."""
         slots = seen.body["output_config"]["format"]["schema"]["required"]
-        judged = {slot: self.judge(*papers[slot]) for slot in slots if slot in papers}
+        scored = {slot: self.scores_of(*papers[slot]) for slot in slots if slot in papers}
         if self.till.thinking(seen.body) >= seen.body["max_tokens"]:
             ending = Ending.THOUGHT
-        message = written(judged, ending) if self.record is None else whole(self.record)
+        message = written(scored, ending) if self.record is None else whole(self.record)
         usage = self.till.ring_up(seen.body, message, half=half, finds_cache=finds_cache)
         if ending is not Ending.REFUSED:
             with self.lock:

@@ -132,7 +132,7 @@ class _Handler(HttpHandler):
     def _noted(self) -> Any:
         """What came; None where it was refused already, by the rules."""
         raw = self.body()
-        wrong = sendgrid_rules.judged(self, raw)
+        wrong = sendgrid_rules.refusal_of(self, raw)
         payload = {} if wrong or not raw else json.loads(raw)
         with self.server.fake.lock:
             self.server.fake.requests.append((self.path, dict(self.headers), payload))

@@ -1,4 +1,4 @@
-"""SendGrid's own description of its API (OpenAPI), as the judge of every request in the
+"""SendGrid's own description of its API (OpenAPI), to check every request in the
 suite.
 
 It is not in the tree. Where it lies beside it, stand-ins ask here about each request that comes in,
@@ -57,7 +57,7 @@ def violation(method: str, path: str, headers: Mapping[str, Any], raw: bytes) ->
     return ""
 
 
-def judge(handler: HttpHandler, raw: bytes) -> None:
+def check_request(handler: HttpHandler, raw: bytes) -> None:
     """Of a request that a stand-in has before it: what is wrong fails the test at its end."""
     if "pytest" not in sys.modules or not SPEC.is_file():
         return

@@ -81,7 +81,7 @@ class _Handler(HttpHandler):
 
     def _refused(self, raw: bytes = b"") -> bool:
         """True when it was answered by the rules."""
-        if wrong := sendgrid_rules.judged(self, raw):
+        if wrong := sendgrid_rules.refusal_of(self, raw):
             self._answer(wrong.status, wrong.body)
         return bool(wrong)
 

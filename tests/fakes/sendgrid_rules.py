@@ -155,9 +155,9 @@ MOST_BYTES = 10_000
 LARGEST_PAGE = 500
 
 
-def judged(handler: HttpHandler, raw: bytes) -> Refusal | None:
+def refusal_of(handler: HttpHandler, raw: bytes) -> Refusal | None:
     """Of a request that a stand-in has before it."""
-    sendgrid_description.judge(handler, raw)
+    sendgrid_description.check_request(handler, raw)
     return refusal(handler.command, handler.path, handler.headers, raw)
 
 

@@ -34,13 +34,13 @@ def after_the_run(tmp_path_factory):
     every = sorted({row["primary_category"] for row in rows})
     refused = next(title for title in labels if PLAIN.match(title))
 
-    def judge(title: str, _abstract: str) -> dict:
+    def scores_of(title: str, _abstract: str) -> dict:
         label = labels.get(plain(title))
         if label is None:
             return BELOW
         return {"m": 1, "x": 0, "r": label["relevance"], "n": label["novelty"], "c": "Fits."}
 
-    with FakeArxiv(into_window(rows, DAY)) as arxiv, FakeAnthropic(judge) as anthropic:
+    with FakeArxiv(into_window(rows, DAY)) as arxiv, FakeAnthropic(scores_of) as anthropic:
         anthropic.fault(Ending.REFUSED, match=PLAIN.match(refused)[0], times=99)
         installation = Installation(
             folder,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.rubrics.file import load
-from tests.cli.test_replay_command import RUBRIC, judge
+from tests.cli.test_replay_command import RUBRIC, scores_of
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import Installation
 
@@ -20,7 +20,7 @@ OLDER = "is made from an older version, fingerprint "
 
 @pytest.fixture
 def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(judge) as serving:
+    with FakeAnthropic(scores_of) as serving:
         yield serving
 
 

@@ -40,7 +40,7 @@ READERS = ("Galaxies", "Quasars", "Comets")
 MANY = "cs.LG, cs.CL, astro-ph.GA, astro-ph.SR, quant-ph"
 
 
-def judge(title: str, _abstract: str) -> dict[str, Any]:
+def scores_of(title: str, _abstract: str) -> dict[str, Any]:
     """Papers with long titles are relevant."""
     relevant = len(title) > 90
     return {"m": int(relevant), "c": "fits" * relevant, "r": 8 if relevant else 2, "n": 8, "x": 1}
@@ -48,7 +48,7 @@ def judge(title: str, _abstract: str) -> dict[str, Any]:
 
 @pytest.fixture
 def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(judge) as serving:
+    with FakeAnthropic(scores_of) as serving:
         yield serving
 
 
@@ -123,7 +123,7 @@ def test_a_small_budget_reads_the_likeliest_and_the_receipt_says_what_is_unread(
 def test_nothing_found_among_the_likeliest_is_a_digest_and_not_a_failure(
     store: Store, tmp_path: Path, fake: FakeAnthropic
 ) -> None:
-    fake.judge = lambda _title, _abstract: {"m": 0, "c": "", "r": 2, "n": 4, "x": 1}
+    fake.scores_of = lambda _title, _abstract: {"m": 0, "c": "", "r": 2, "n": 4, "x": 1}
     one = service(store, tmp_path, fake, "Models", reader_rubric_budget_usd=0.0025)
     slug = save_rubric(store, add_reader(store, 1), text("Galaxies", MANY))
     one.build_digests()
@@ -229,7 +229,7 @@ def test_a_rubric_that_is_deleted_or_paused_during_the_run_makes_no_digest(
     state = read_day(one.app)
     assert {rubric.slug for rubric in state.missing} == {"models", gone, paused}
 
-    def judge_and_change(title: str, abstract: str) -> dict[str, Any]:
+    def score_and_change(title: str, abstract: str) -> dict[str, Any]:
         # While the answer for the first of the two is awaited: it was there when its task began.
         begun = {rubric_of(request.body) for request in list(fake.requests)}
         if not changed and begun & {"Galaxies", "Quasars"}:
@@ -237,10 +237,10 @@ def test_a_rubric_that_is_deleted_or_paused_during_the_run_makes_no_digest(
             with store.begin() as tx:
                 reader_rubrics.delete(tx, gone, one.now)
                 reader_rubrics.pause(tx, paused, PausedBy.OPERATOR, one.now, "dear")
-        return judge(title, abstract)
+        return scores_of(title, abstract)
 
     changed: list[int] = []
-    fake.judge = judge_and_change
+    fake.scores_of = score_and_change
     run = build_digests(one.app, state, no_progress)
     assert [(result.rubric.slug, result.problem) for result in run.results] == [("models", "")]
     with store.read() as tx:

@@ -69,14 +69,14 @@ def one() -> Mail:
     return payload(email(delivery_id="d" * 32))
 
 
-def judged(mail: Any, **headers: str) -> Refusal | None:
+def refusal_of(mail: Any, **headers: str) -> Refusal | None:
     raw = mail if isinstance(mail, bytes) else json.dumps(mail).encode()
     return refusal("POST", "/v3/mail/send", HEADERS | headers, raw)
 
 
 def test_what_we_send_is_taken():
-    assert judged(one()) is None
-    assert judged(batch_payload(group(3))) is None
+    assert refusal_of(one()) is None
+    assert refusal_of(batch_payload(group(3))) is None
 
 
 def first(mail: Mail) -> Any:
@@ -142,7 +142,7 @@ def test_a_broken_mail_is_refused_with_its_place(
 ):
     mail = copy.deepcopy(one())
     spoil(mail)
-    found = judged(mail)
+    found = refusal_of(mail)
     assert found is not None
     assert (found.status, found.field) == (400, field)
 
@@ -158,7 +158,7 @@ def test_a_broken_mail_is_refused_with_its_place(
     ],
 )
 def test_headers_of_a_request_are_judged(headers: dict[str, str], status: int):
-    found = judged(one(), **headers)
+    found = refusal_of(one(), **headers)
     assert found is not None
     assert found.status == status
 
@@ -171,9 +171,9 @@ def test_size_number_path_and_method_are_judged():
     statuses = [
         found.status if found else 0
         for found in (
-            judged(large),
-            judged(crowded),
-            judged(b"{"),
+            refusal_of(large),
+            refusal_of(crowded),
+            refusal_of(b"{"),
             refusal("GET", "/v3/mail/send", HEADERS, b""),
             refusal("POST", "/v3/mail/sent", HEADERS, b"{}"),
             refusal("GET", "/v3/suppression/bounces?limit=501", HEADERS, b""),

@@ -36,7 +36,7 @@ from tests.fakes.dns import FakeDns
 from tests.fakes.imap import FakeImap
 from tests.fakes.installation import Installation
 from tests.fakes.pages import MODELS, NOW, STARS, application, make_site, paper, reader
-from tests.fakes.sendgrid_rules import judged
+from tests.fakes.sendgrid_rules import refusal_of
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.tls import make_certificate
 from tests.fakes.webhook import Signer
@@ -121,7 +121,9 @@ class Outside:
             ("POST", f"{endpoints.INBOUND}{endpoints.WRONG_SECRET}"): 503,
         }
         self.pages = stack.enter_context(Answers(pages, certificate))
-        self.sendgrid = stack.enter_context(Answers(sendgrid(self.pages.url), judged=judged))
+        self.sendgrid = stack.enter_context(
+            Answers(sendgrid(self.pages.url), refusal_of=refusal_of)
+        )
         self.arxiv = stack.enter_context(FakeArxiv())
         self.feed = stack.enter_context(Answers({("GET", "/rss/cs.LG"): (200, RSS)}))
         self.claude = stack.enter_context(FakeAnthropic(lambda _title, _text: {}))

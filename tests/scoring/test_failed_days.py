@@ -87,10 +87,10 @@ def test_a_failure_announces_what_was_announced_and_shows_no_copy(
 def unusable(wanted: Callable[[str], bool]) -> Callable[[str, str], dict[str, Any]]:
     """A model whose answers about some papers can't be read; all others miss the cut-offs."""
 
-    def judge(title: str, _abstract: str) -> dict[str, Any]:
+    def scores_of(title: str, _abstract: str) -> dict[str, Any]:
         return {"m": 1, "c": "", "r": 11 if wanted(title) else 2, "n": 2, "x": 0}
 
-    return judge
+    return scores_of
 
 
 def test_the_alert_and_the_log_tell_the_last_cause(
@@ -147,10 +147,10 @@ def test_a_day_of_which_one_paper_failed_is_quiet_and_says_so(tmp_path: Path) ->
 
 @pytest.mark.parametrize("count", [1, 13, 40])
 def test_rubrics_of_any_number_of_criteria_are_served(tmp_path: Path, count: int) -> None:
-    def judge(_title: str, _abstract: str) -> dict[str, Any]:
+    def scores_of(_title: str, _abstract: str) -> dict[str, Any]:
         return {"m": count, "c": "does it", "r": 9, "n": 8, "x": 0}
 
-    with FakeAnthropic(judge) as fake:
+    with FakeAnthropic(scores_of) as fake:
         made = installation(tmp_path, fake, "cs.CV", count)
         assert made.newsletter("run").status == 0
     [mail] = made.mails()

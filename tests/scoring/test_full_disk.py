@@ -49,7 +49,7 @@ class Disk:
     def _bound(self, connection: Any, *_: object) -> None:
         connection.execute(f"PRAGMA max_page_count={self.pages}")
 
-    def judge(self, title: str, abstract: str) -> dict[str, Any]:
+    def scores_of(self, title: str, abstract: str) -> dict[str, Any]:
         """Full from the answer on in which that many papers were judged."""
         self.after -= 1
         if self.after == 0:
@@ -72,7 +72,7 @@ def stays(count: Callable[[], int]) -> bool:
 def test_nothing_is_bought_while_the_disk_is_full_and_nothing_twice_afterwards(disk: Disk):
     disk.after = 30
     some = papers(COUNT)
-    with FakeAnthropic(disk.judge, latency=0.01) as model:
+    with FakeAnthropic(disk.scores_of, latency=0.01) as model:
 
         def score_until_it_is_full() -> None:
             with suppress(StoreError):

@@ -83,7 +83,7 @@ def test_the_reference_digest_comes_out(
     if categories is None:
         categories = ", ".join(sorted({row["primary_category"] for row in rows}))
 
-    def judge(title: str, _abstract: str) -> dict:
+    def scores_of(title: str, _abstract: str) -> dict:
         label = labels.get(plain(title))
         if label is None:
             return BELOW
@@ -92,7 +92,7 @@ def test_the_reference_digest_comes_out(
 
     with (
         FakeArxiv(into_window(rows, date.fromisoformat(day))) as arxiv,
-        FakeAnthropic(judge) as anthropic,
+        FakeAnthropic(scores_of) as anthropic,
     ):
         installation = Installation(
             tmp_path,

@@ -88,14 +88,14 @@ def test_the_rubric_is_cached_by_its_first_call(
     store: Store, fake: FakeAnthropic, count: int, cold: int
 ) -> None:
     """The first call is awaited; one more starts beside it where that saves a round of waiting."""
-    answer, fake.latency = fake.judge, 0.3
+    answer, fake.latency = fake.scores_of, 0.3
 
-    def judge(title: str, said: str) -> dict[str, Any]:
+    def scores_of(title: str, said: str) -> dict[str, Any]:
         # On a busy machine the second call could come when the first has long been answered.
         assert wait_until(lambda: len(fake.requests) >= cold)
         return answer(title, said)
 
-    fake.judge = judge
+    fake.scores_of = scores_of
     scored(store, claude(fake), papers(count), limits(cache_write_seconds=240.0))
     length = fake.till.kinds["cache_creation_input_tokens"] // cold
     calls = count // 16

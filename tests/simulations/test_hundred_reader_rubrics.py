@@ -35,7 +35,7 @@ NANOS = 1_000_000_000
 MANY = "cs.LG, cs.CL, astro-ph.GA, astro-ph.SR, quant-ph"
 
 
-def judge(title: str, _abstract: str) -> dict[str, Any]:
+def scores_of(title: str, _abstract: str) -> dict[str, Any]:
     relevant = len(title) > 90
     return {"m": int(relevant), "c": "fits" * relevant, "r": 8 if relevant else 2, "n": 8, "x": 1}
 
@@ -70,7 +70,7 @@ def test_a_hundred_beside_twenty(store: Store, tmp_path: Path) -> None:
         for number, markdown in enumerate(wishes())
     ]
     service = Service(store, reader_rubrics=2, reader_rubric_budget_usd=BUDGET)
-    with FakeAnthropic(judge) as fake:
+    with FakeAnthropic(scores_of) as fake:
         # Equal rubrics wait for each other's answers: this clock must go on, and quickly.
         began = time.monotonic()
         service.app = replace(

@@ -90,7 +90,7 @@ def test_a_save_that_is_killed_is_whole_or_not_there_and_repeated_once(
     store.close()
 
 
-def judge(title: str, _abstract: str) -> dict[str, Any]:
+def scores_of(title: str, _abstract: str) -> dict[str, Any]:
     relevant = int(len(title) > 90)
     return {"m": relevant, "c": "fits" * relevant, "r": 8 if relevant else 2, "n": 8, "x": 1}
 
@@ -121,7 +121,7 @@ def test_a_run_that_is_killed_again_and_again_pays_and_makes_all_once(tmp_path: 
     slugs.append(save_rubric(store, reader, text(OWN[0])))
     store.close()
     server = ForkServer(build, ("anthropic", "httpx2"))
-    with FakeAnthropic(judge) as fake:
+    with FakeAnthropic(scores_of) as fake:
         order = {"database": database, "url": fake.url, "folder": str(tmp_path / "rubrics")}
         kills = 0
         for times in (4, 9, 14, 22, 30, 41, 1000):

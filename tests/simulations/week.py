@@ -34,7 +34,7 @@ from newsletter.settings import Settings
 from newsletter.store import Store, subscriptions
 from tests.fakes.arxiv_timeline import ArxivTimeline, Submission, TimelineSource, Version
 from tests.simulations.kill_point import KillPoint, KillPointStore
-from tests.simulations.year import RUBRICS, ZONES, Judge, Plain, Reader
+from tests.simulations.year import RUBRICS, ZONES, FakeScorer, Plain, Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +145,7 @@ class KillPointSource(TimelineSource):
         return found
 
 
-class KillPointScorer(Judge):
+class KillPointScorer(FakeScorer):
     kill_point = KillPoint()
 
     def ask(self, call: ScoringCall) -> CallResponse:
@@ -280,8 +280,8 @@ def live(week: Week, orders: int, answers: int) -> None:
     """
     assert week.app
     kill_point = KillPoint()
-    judge = KillPointScorer()
-    judge.kill_point = kill_point
+    scorer = KillPointScorer()
+    scorer.kill_point = kill_point
     store = KillPointStore(week.database, kill_point)
     store.require_schema()
     store.require_home()
@@ -289,7 +289,7 @@ def live(week: Week, orders: int, answers: int) -> None:
         week.app,
         store=store,
         source=KillPointSource(week.timeline, kill_point),
-        scorer=judge,
+        scorer=scorer,
         renderer=Plain(),
         mailer=Post(week.box, week.clocks, kill_point),
         clock=week.clocks.machine,

@@ -90,7 +90,7 @@ ACCEPTED = {"comment": "Accepted at a conference"}
 
 
 def subject_of(number: int) -> str:
-    """Neither the judge nor a category goes by it: votes alone can."""
+    """Neither the scores nor a category depend on it: only votes can."""
     return SUBJECTS[number // 12 % 2]
 
 
@@ -99,7 +99,7 @@ def is_accepted(number: int) -> bool:
     return number % 12 == 0 and number % 25 != 0 and number % 300 != 0
 
 
-class Judge:
+class FakeScorer:
     """Finds every third paper relevant, by its number: the same on every reading.
 
     With a clock it is another model each week, so that little is to be learnt from the past.
@@ -116,13 +116,13 @@ class Judge:
 
     @property
     def name(self) -> str:
-        return f"judge/{self._clock():%G-%V}" if self._clock else "judge/1"
+        return f"fake/{self._clock():%G-%V}" if self._clock else "fake/1"
 
     def prompt(self, rubric: Rubric) -> str:
         return rubric.title
 
     def call(self, request, at: datetime) -> ScoringCall:
-        return ScoringCall(request, "judge", {}, 0, at)
+        return ScoringCall(request, "fake", {}, 0, at)
 
     def weigh(self, call: ScoringCall) -> Usage | None:
         del call
@@ -130,7 +130,7 @@ class Judge:
 
     def ask(self, call: ScoringCall) -> CallResponse:
         del call
-        return CallResponse(b"{}", Usage("judge", 10, 1))
+        return CallResponse(b"{}", Usage("fake", 10, 1))
 
     def read(self, request, model: str, raw: bytes) -> ScoredPapers:
         del raw
@@ -487,7 +487,7 @@ class Service:
             app,
             source=app.source if fake else Spoilt(year),
             clock=year.clock,
-            scorer=Judge(year.clock),
+            scorer=FakeScorer(year.clock),
             mailer=year.post,
             renderer=Plain(),
         )

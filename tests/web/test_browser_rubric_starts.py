@@ -47,7 +47,7 @@ BIBTEX = """
 """
 
 
-def judge(title: str, _abstract: str) -> dict[str, object]:
+def scores_of(title: str, _abstract: str) -> dict[str, object]:
     """Papers about pruning are relevant."""
     relevance = 9 if "Pruning" in title else 3
     return {"m": 1, "c": "prunes", "r": relevance, "n": 8, "x": 1}
@@ -93,7 +93,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipe]:
 
 @pytest.fixture
 def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(judge) as fake:
+    with FakeAnthropic(scores_of) as fake:
         yield fake
 
 
