@@ -64,6 +64,45 @@ def test_a_public_class_has_a_name_of_its_own():
     assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def used_names(path: Path) -> set[str]:
+    """What a file of the package uses, by full name: `newsletter.store.claims.claim`."""
+    own, aliases, used = module_of(path), dict[str, str](), set[str]()
+    for node in all_nodes(path):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            full = {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+            aliases |= full
+            used |= set(full.values())
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            used.add(f"{own}.{node.id}")
+        elif isinstance(node, ast.Constant) and str(node.value).startswith("newsletter."):
+            used.add(str(node.value).replace(":", "."))
+    for node in all_nodes(path):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used.add(f"{aliases.get(node.value.id, node.value.id)}.{node.attr}")
+    return used
+
+
+def test_no_public_function_or_class_is_for_tests_alone():
+    used = set[str]().union(*map(used_names, PACKAGE))
+    declared = (ast.FunctionDef, ast.ClassDef)
+    alone = [
+        f"{module_of(path)}.{node.name}"
+        for path in PACKAGE
+        if "versions" not in path.parts and path.name != "env.py"
+        for node in syntax_tree(path).body
+        if isinstance(node, declared)
+        and node.name[0] != "_"
+        # A decorator may register a function: a command is called by its name.
+        and not (isinstance(node, ast.FunctionDef) and node.decorator_list)
+    ]
+    assert alone
+    assert not [name for name in alone if name not in used]
+
+
 def test_functions_stay_under_40_lines():
     long = [
         f"{path.name}:{node.lineno} {node.name} {body_lines(node)}"

@@ -57,7 +57,8 @@ def resolve_mail(tx: Connection, delivery_id: str, now: datetime, *, sent: bool)
 
     The id may be that of a batch: its mails are then decided together.
     """
-    if not any(known.resolve(tx, delivery_id, now, sent=sent) for known in (claims, mail_batches)):
+    known = claims.resolve(tx, delivery_id, now, sent=sent)
+    if not known and not mail_batches.resolve(tx, delivery_id, now, sent=sent):
         return ReviewDecision.NOT_WAITING
     return ReviewDecision.SENT if sent else ReviewDecision.RESENT
 
