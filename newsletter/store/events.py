@@ -41,7 +41,7 @@ DEPARTURES_PAGE = 1000
 def departed_addresses(tx: Connection, after: str = "") -> list[str]:
     """A page of the addresses that unsubscribed or complained and are not erased, `after` one.
 
-    Whoever left one rubric and reads another is not among them.
+    A reader who left one rubric and reads another is not among them.
     """
     mine = select(subscription.c.id).where(subscription.c.subscriber_id == subscriber.c.id)
     reads = mine.where(subscription.c.state != SubscriberState.UNSUBSCRIBED.value).exists()

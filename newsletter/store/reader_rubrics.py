@@ -309,7 +309,7 @@ def confirm(tx: Connection, slug: str, version: int, now: datetime) -> Confirmat
 
 
 def pause(tx: Connection, slug: str, by: PausedBy, now: datetime, reason: str = "") -> bool:
-    """Make no digests until whoever paused it resumes it. False for a draft or a deleted one.
+    """Make no digests until everyone who paused it resumed it. False for a draft or a deleted one.
 
     `reason` is shown to the reader; a reader gives none.
     """

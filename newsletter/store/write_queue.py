@@ -1,6 +1,6 @@
 """Queue for the write lock of an SQLite file, over all processes.
 
-SQLite gives the write lock to whoever asks at the right moment: a process that writes page after
+SQLite gives the write lock to a process that asks at the right moment: one that writes page after
 page would get it again before another one, which polls ten times a second, sees it free.
 """
 

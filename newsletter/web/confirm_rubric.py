@@ -44,7 +44,7 @@ VALID = timedelta(hours=2)
 AGAIN = timedelta(minutes=1)
 """After a mail was asked for: a button pressed again before mails no second one."""
 MAX_MAILS = 10
-"""To one reader on one day: whoever has a forwarded digest can ask for them."""
+"""To one reader on one day: anyone with a forwarded digest can ask for them."""
 
 
 class Proposal(NamedTuple):

@@ -40,7 +40,7 @@ def http_error(site: Site, _request: Request, error: Exception) -> Response:
 
 
 def rubric_deleted(site: Site, _request: Request, error: Exception) -> Response:
-    """What a link in an old email finds. Whoever has the link sees it: it names nobody."""
+    """The answer to a link of an old email. It names nobody: anyone with the link can see it."""
     day = long_date(error.deleted_at.date()) if isinstance(error, RubricDeleted) else ""
     return site.notice(
         "This rubric was deleted",

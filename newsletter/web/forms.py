@@ -49,7 +49,7 @@ def with_form(
 def with_upload(
     answer: Callable[[Request, Upload], Response], may_upload: Callable[[Request], bool]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """As `with_form`, for a form with a file. Of whoever may not upload, no body is read."""
+    """As `with_form`, for a form with a file. No body is read if the token may not upload."""
     large = asyncio.Semaphore(MAX_LARGE_UPLOADS)
 
     async def endpoint(request: Request) -> Response:

@@ -80,7 +80,7 @@ def _private(headers: dict[str, str]) -> dict[str, str]:
 def _saved(site: Site, tx: Connection, request: Request) -> SavedList | None:
     """The list of a link's reader; None where the link is not ours or the reader was erased.
 
-    Whoever unsubscribed keeps their list.
+    Readers who unsubscribed keep their list.
     """
     token = request.path_params["token"]
     subscription_id = site.app.links.read(Purpose.READING_LIST, token)

@@ -236,7 +236,7 @@ def test_who_waits_for_a_weekday_is_sent_what_gathered(service, zone, hour):
         assert service.wake(day, 23) == []
     sunday = date(2026, 3, 8)
     assert service.wake(sunday, hour - 1) == []
-    # The second came on Thursday; what was public by then is no news of his.
+    # The second reader joined on Thursday and gets nothing that was public by then.
     assert service.wake(sunday, hour) == ["a 02-06", "b 06-06"]
     assert service.wake(sunday, hour + 1) == []
 
@@ -369,7 +369,7 @@ def test_a_new_weekly_reader_gets_the_week_in_which_they_joined(service):
 
 def test_a_batch_that_came_late_is_mailed_once_it_is_made(service):
     service.add_reader("a")
-    # He came after the hour, but before there was anything he could have missed.
+    # They joined after the hour, but before there was a digest that they could have missed.
     service.add_reader("b", at=datetime(2026, 3, 2, 9, tzinfo=UTC))
     assert service.wake(MON, 12) == []
     with service.store.begin() as tx:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 QUICK = [timedelta(seconds=seconds) for seconds in (1, 1, 20)]
 
 
-def hang_round(_room: App) -> None:
+def hang_round(_app: App) -> None:
     hang()
 
 

@@ -1,4 +1,4 @@
-"""Wake-ups at any time serve each reader once, at his hour or as soon after it as we are up."""
+"""Wake-ups at any time mail each reader once, at their hour or as soon after it as possible."""
 
 from __future__ import annotations
 
