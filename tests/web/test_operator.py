@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -18,7 +20,7 @@ from newsletter.store import Store, alerts, deliveries, leases
 from newsletter.store.operator import actions, review_queue, sessions
 from newsletter.store.operator.actions import ActionKind, OperatorAction
 from newsletter.store.reports import operator_views
-from newsletter.store.tables import delivery, digest
+from newsletter.store.tables import delivery, digest, ended_session
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
 from newsletter.web.operator.auth import MAX_GUESSES, SESSION_LENGTH, LoginLimiter
@@ -40,6 +42,9 @@ from tests.fakes.pages import (
     reader,
     stored,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PASSWORD = "correct horse battery"
 HEADER = "X-Forwarded-User"
@@ -352,12 +357,26 @@ def test_two_logouts_of_one_session_at_once_both_succeed(operator: Operator, sto
     name = operator.headers["Cookie"].partition("=")[2].rpartition(".")[0]
     fields = {"token": form_token(operator.get())}
     with ThreadPoolExecutor(1) as pool:
-        with store.begin() as tx:
+        with session_checked(store) as checked, store.begin() as tx:
             sessions.end(tx, name, NOW, SESSION_LENGTH)
             second = pool.submit(operator.web.post, "/operator/logout", fields, **operator.headers)
-            time.sleep(0.3)
+            assert checked.wait(240)
             assert not second.done()
         assert second.result().status == 303
+
+
+@contextmanager
+def session_checked(store: Store) -> Iterator[threading.Event]:
+    """Set when a page has read whether its session has ended."""
+    checked = threading.Event()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("SELECT") and ended_session.name in statement:
+            checked.set()
+
+    event.listen(store.engine, "after_cursor_execute", note)
+    yield checked
+    event.remove(store.engine, "after_cursor_execute", note)
 
 
 def test_the_preview_is_sandboxed(operator: Operator, store):
