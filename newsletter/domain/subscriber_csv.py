@@ -28,8 +28,10 @@ OWN = ("email", "name")
 """Columns whose values rarely repeat: they are not cached."""
 # Excel's own first line, which names the delimiter and is no record.
 DELIMITER_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[ \t]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
-# A spreadsheet runs a cell that begins so as a formula; `|` starts a command in old Excel.
-GUARDED = re.compile(r"'*[=+\-@\t\r|]")
+# A spreadsheet runs a cell that begins so as a formula; `|` starts a command in old Excel. In some
+# languages it takes wide signs as well, and a semicolon for the end of a cell.
+FORMULA = re.compile(r"(^|;\s*)('*[=+\-@\t\r|\uff1d\uff0b\uff0d\uff20])")
+GUARD = re.compile(r"(^|;\s*)'('*[=+\-@\t\r|\uff1d\uff0b\uff0d\uff20])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +257,8 @@ def write_subscribers(subscribers: Iterable[Subscription]) -> str:
 
 
 def _guarded(cell: str) -> str:
-    return f"'{cell}" if GUARDED.match(cell) else cell
+    return FORMULA.sub(r"\1'\2", cell)
 
 
 def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and GUARDED.match(cell) else cell
+    return GUARD.sub(r"\1\2", cell)

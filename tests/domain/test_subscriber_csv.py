@@ -223,6 +223,16 @@ def test_20_spreadsheets_get_no_formulas():
     assert [(row.email, row.name) for row in rows(text)] == [(p.email, p.name) for p in people]
 
 
+@pytest.mark.parametrize("name", ["Ann;=1+1;", "Ann; =1", "Ann;'+1", "Ann;;\uff0d1", "Ann; Bo"])
+def test_a_semicolon_starts_no_formula_where_it_ends_a_cell(name):
+    """Excel in German, say, opens a file with commas so."""
+    text = write_subscribers([Subscription("1", "a@x.org", "models", name=name)])
+    for record in csv.reader(io.StringIO(text), delimiter=";"):
+        starts = [cell.strip()[:1] for cell in record]
+        assert not set(starts) & set("=+-@|\uff1d\uff0b\uff0d\uff20")
+    assert [row.name for row in rows(text)] == [name]
+
+
 wishes = st.builds(
     Subscription,
     id=st.just("0" * 32),
@@ -322,7 +332,10 @@ def test_20_a_line_of_ten_megabytes_is_a_fault_and_no_more(line):
     assert time_now() - started < 20
 
 
-@pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@x", "=1", "|cmd", "'=1", "''+1"])
+FORMULAS = ("=HYPERLINK(1)", "+1", "-1", "@x", "=1", "|cmd", "'=1", "''+1", "\uff1d1", "\uff20x;-1")
+
+
+@pytest.mark.parametrize("cell", FORMULAS)
 def test_20_a_formula_is_defused_and_reads_back(cell):
     text = write_subscribers([Subscription("1", "a@x.org", "models", name=cell)])
     [_, record] = csv.reader(io.StringIO(text))
