@@ -87,12 +87,13 @@ def read_header(cells: Sequence[str], columns: Columns) -> Header:
     unknown = {
         place: _meant(name)
         for place, name in enumerate(names)
-        if name and name not in ours and (name not in COLUMNS or name in columns.theirs)
+        if name and name not in ours and name not in COLUMNS
     }
     faults = (
         *_unmatched(ours, names),
         *_missing(places, unknown, columns),
         *_doubled(places),
+        *(() if columns.ignore else _beside(ours, names, columns)),
         *(() if columns.ignore else _unknown(cells, names, unknown)),
     )
     return Header(places, left, len(names), faults)
@@ -119,6 +120,7 @@ def _missing(
         if (
             column in places
             or column in unknown.values()
+            or columns.theirs.get(column)
             or (column == "rubric" and columns.rubric)
         ):
             continue
@@ -126,6 +128,17 @@ def _missing(
         yield f"column '{column}' is missing; the first line names the columns{whole}"
     if columns.rubric and "rubric" in places:
         yield "the file has a column 'rubric', so --rubric must not be given"
+
+
+def _beside(ours: Mapping[str, str], names: Sequence[str], columns: Columns) -> Iterator[str]:
+    """Columns with a name of ours, where `--map` names others that are there."""
+    for column in COLUMNS:
+        others = [name for name in names if ours.get(name) == column]
+        if column in columns.theirs and column in names and column not in ours and others:
+            yield (
+                f"column '{column}' is there beside '{others[0]}', which --map names; "
+                "--ignore-columns leaves it out"
+            )
 
 
 def _doubled(places: Mapping[str, tuple[int, ...]]) -> Iterator[str]:

@@ -98,7 +98,7 @@ def test_20_a_file_without_a_header_is_told_so_once():
     [
         ("email,rubric", Columns({"email": ("Mail",)}), "the file has no such column; it has: em"),
         ("email,rubric", Columns({}, "models"), "so --rubric must not be given"),
-        ("mail,email,rubric", Columns({"email": ("mail",)}), "column 'email' is not known"),
+        ("mail,email,rubric", Columns({"email": ("mail",)}), "'email' is there beside 'mail'"),
         ("email,,rubric", Columns(), "column 2 has no name; --ignore-columns"),
         ("mail,e-mail", Columns({"email": ("mail", "e-mail")}, "models"), "'email' is there twice"),
     ],
@@ -106,6 +106,20 @@ def test_20_a_file_without_a_header_is_told_so_once():
 def test_20_what_is_said_must_fit_the_file(header: str, columns: Columns, said: str):
     faults = read_subscribers(f"{header}\na@x.org,models,\n", RUBRICS, columns).faults
     assert any(said in fault.message for fault in faults), faults
+
+
+@pytest.mark.parametrize("column", ["name", "email"])
+def test_a_name_that_the_file_lacks_is_the_only_fault(column: str):
+    columns = Columns({column: ("Nope",)})
+    [fault] = read_subscribers("email,name,rubric\na@x.org,Ann,models\n", RUBRICS, columns).faults
+    assert f'--map {column}="nope"' in fault.message
+    assert f'--map {column}="{column}"' not in fault.message
+
+
+def test_a_column_that_is_mapped_to_nothing_is_left_out():
+    columns = Columns({"timezone": ()})
+    [row] = read_subscribers("email,timezone,rubric\na@x.org,?,models\n", RUBRICS, columns).rows
+    assert (row.email, row.timezone) == ("a@x.org", None)
 
 
 def test_20_an_unnamed_or_unknown_column_is_left_out_where_asked():
