@@ -49,8 +49,13 @@ def parse_address(cell: str) -> str:
         raise ValueError(message)
     try:
         # `.test` is reserved for trying things out (RFC 2606): mail to it reaches nobody.
+        # `strict`: at most 64 octets before the @ (RFC 5321, 4.5.3.1.1).
         found = validate_email(
-            cell, check_deliverability=False, allow_smtputf8=False, test_environment=True
+            cell,
+            check_deliverability=False,
+            allow_smtputf8=False,
+            test_environment=True,
+            strict=True,
         )
     except EmailNotValidError as error:
         shown = "".join(c if c.isprintable() else "\ufffd" for c in cell[:80])

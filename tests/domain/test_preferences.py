@@ -20,3 +20,10 @@ def test_eighty_letters_of_what_is_no_address_are_shown() -> None:
     with pytest.raises(ValueError, match="is not an address") as caught:
         parse_address("x" * 90 + " y")
     assert str(caught.value).split()[0] == "x" * 80
+
+
+def test_an_address_has_at_most_64_octets_before_the_at() -> None:
+    """RFC 5321, 4.5.3.1.1. A file, a command, a sign-up and the operator's page all ask here."""
+    assert parse_address(f"{'a' * 64}@example.org").startswith("a" * 64)
+    with pytest.raises(ValueError, match="too long before the @-sign"):
+        parse_address(f"{'a' * 65}@example.org")
