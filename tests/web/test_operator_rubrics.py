@@ -376,6 +376,23 @@ def test_a_login_leads_to_the_page_that_was_asked_for(operator: Operator):
         assert (answer.status, answer.headers["location"]) == (303, leads_to)
 
 
+def test_a_login_keeps_the_query_and_leads_to_no_other_site(operator: Operator):
+    asked = f"{EDIT}?as=text&q=a%20b"
+    page = operator.web.get(asked)
+    sent = fields(page, "/operator/login") | {"password": PASSWORD}
+    assert sent["to"] == [asked]
+    evil = (
+        *("//evil.example", "/\\evil.example", "https://evil.example", "\\\\evil.example"),
+        *("/operator\r\nSet-Cookie: a=b", "/operator?a\r\nb", "/operator\\@evil.example"),
+        *("/operator@evil.example", "/operator/../x", " /operator", "/operator#x", "javascript:1"),
+    )
+    for to in (asked, *evil):
+        answer = operator.web.post("/operator/login", sent | {"to": to})
+        leads_to = asked if to == asked else "/operator"
+        assert (answer.status, answer.headers["location"]) == (303, leads_to), to
+        assert answer.headers["set-cookie"].startswith("newsletter_operator="), to
+
+
 def test_a_link_that_leads_to_itself_is_said(operator: Operator, folder: Path):
     given = fields(operator.get(EDIT)) | {"action": "save", "novelty": "5"}
     (folder / "stars.md").unlink()

@@ -45,7 +45,8 @@ LOGIN_TITLE = "Operator login"
 BY_COOKIE = "password login"
 MAX_NAME = 200
 FORM_ID = re.compile(r"[0-9a-f]{32}")
-PATH = re.compile(r"/operator[\w/-]*", re.ASCII)
+PAGE = re.compile(r"/operator[\w/-]*(?:\?[\w%&=+.,:;~*/-]{0,2000})?", re.ASCII)
+"""Where a login may lead: a page of the operator, with its query."""
 KEPT = "kept:"
 """Begins the names of the fields of another form, which the login form keeps."""
 HIDDEN_FIELDS = ("token", "form", "stamp", "as", "of", "id", "back")
@@ -158,6 +159,12 @@ def require(site: Site, request: Request) -> OperatorSession:
     return found
 
 
+def requested_page(request: Request) -> str:
+    """Path and query of a page, for `login_page`."""
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{request.scope['path']}?{query}" if query else request.scope["path"]
+
+
 def _from_own_site(request: Request) -> bool:
     return request.headers.get("sec-fetch-site", "none") in OWN_SITE
 
@@ -197,7 +204,7 @@ def log_in(site: Site, request: Request, form: Form) -> Response:
         limiter.record_failure()
         log.warning("operator page: wrong password")
         return login_page(site, to, "Wrong password.", 403, form=kept)
-    return _start_session(site, password, now, to if PATH.fullmatch(to) else "/operator", kept)
+    return _start_session(site, password, now, to if PAGE.fullmatch(to) else "/operator", kept)
 
 
 def log_out(site: Site, _request: Request, sent: SentForm) -> Response:
@@ -217,7 +224,7 @@ def login_page(
     status: int = 200,
     form: Form | None = None,
 ) -> Response:
-    """The login form, which leads to the path `to` and keeps the fields of `form`.
+    """The login form, which leads to the page `to` and keeps the fields of `form`.
 
     Raises HTTPException 403 if only a proxy can log in.
     """

@@ -44,7 +44,7 @@ READER_PAGE = re.compile(r"/readers/[0-9a-f]{32}")
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     settle(site.app.store, site.app.rubrics, site.app.clock())
     page = page_number(request.query_params.get("page", ""))
     with site.app.store.read() as tx:

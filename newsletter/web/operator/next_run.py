@@ -34,7 +34,7 @@ OWN = "Rubrics that readers wrote"
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     now, settings = site.app.clock(), site.app.settings
     newest = announcements.newest(now)
     with site.app.store.read() as tx:

@@ -36,7 +36,7 @@ MAX_SHOWN = 25
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     newest, last = shown_days(site)
     rubrics = of_operator(site.app.rubrics)
     with site.app.store.read() as tx:

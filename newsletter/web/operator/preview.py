@@ -35,7 +35,7 @@ def show(site: Site, request: Request) -> Response:
     """A page with the email of the newest digest in a frame."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     rubric = _requested_rubric(site, request)
     with site.app.store.read() as tx:
         newest = next(iter(digests.summaries(tx, 1, rubric.slug)), None)

@@ -86,7 +86,7 @@ NO_FORM = TypedForm()
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     with site.app.store.read() as tx:
         opened = open_reader(tx, request)
         done = outcome(tx, request)

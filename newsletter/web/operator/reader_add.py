@@ -46,7 +46,7 @@ NEW_READER: Mapping[str, Any] = {}
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     return _page(site, session, {}, (), {})
 
 

@@ -143,7 +143,7 @@ def ask_remove(site: Site, request: Request) -> Response:
     """What a removal will end, and the button that does it."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     opened = _opened(site, request)
     of = request.query_params.get("of", "")
     chosen = _chosen(opened, of)
@@ -184,7 +184,7 @@ def ask_restore(site: Site, request: Request) -> Response:
     """What would be restored, and the form for the consent."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     opened = _opened(site, request)
     of = request.query_params.get("of", "")
     back = f"/readers/{opened.id}"

@@ -31,7 +31,7 @@ STATES = [state.value for state in SubscriberState]
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     asked = request.query_params
     wanted = _filter("", asked.get("rubric", ""), asked.get("state", ""))
     return _list(site, session, wanted, page_number(asked.get("page", "")))

@@ -49,7 +49,7 @@ REPLY_KINDS = {"review": "possible unsubscribe request", "letter": "message"}
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     with site.app.store.read() as tx:
         reply_count, replies = operator_views.replies(tx, MAX_SHOWN)
         mail_count, mails = review_queue.unknown_mails(tx, MAX_SHOWN)

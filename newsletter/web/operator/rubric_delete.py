@@ -45,7 +45,7 @@ def show(site: Site, request: Request) -> Response:
     """What the deletion ends, and the button. A rubric with readers is refused."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     slug, folder = requested_slug(site, request), _folder(site)
     back = f"/rubrics/{slug}"
     try:

@@ -123,7 +123,7 @@ def show(site: Site, request: Request) -> Response:
     """The form; for a file that it cannot hold, the text."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     slug = requested_slug(site, request)
     try:
         now = read_text(_folder(site), slug)
@@ -139,7 +139,7 @@ def show(site: Site, request: Request) -> Response:
 def show_new(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     _folder(site)
     form = None if request.query_params.get("as") == "text" else RubricForm()
     return _page(

@@ -51,7 +51,7 @@ MAX_VERSIONS = 20
 def show_list(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     settle(site.app.store, site.app.rubrics, site.app.clock())
     rubrics = of_operator(site.app.rubrics)
     faults = faults_of(rubrics)
@@ -90,7 +90,7 @@ def show(site: Site, request: Request) -> Response:
     """One rubric. With cut-offs in the address also what they would have picked; stores nothing."""
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     settle(site.app.store, site.app.rubrics, site.app.clock())
     slug = requested_slug(site, request)
     rubric = of_operator(site.app.rubrics).get(slug)

@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
 def show(site: Site, request: Request) -> Response:
     session = auth.session(site, request)
     if session is None:
-        return auth.login_page(site, request.scope["path"])
+        return auth.login_page(site, auth.requested_page(request))
     with site.app.store.read() as tx:
         done = outcome(tx, request)
     chosen = request.query_params.get("rubric", "")
