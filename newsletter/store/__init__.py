@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
@@ -40,6 +41,7 @@ TCP = {
 """A server that vanished is noticed within a minute, not in the kernel's quarter of an hour."""
 IDLE_TRANSACTION = "SET idle_in_transaction_session_timeout = '30s'"
 """A machine that vanished inside a transaction must not keep its locks: others wait for them."""
+READERS_OF_VALUES = ("sqlalchemy.", "sqlite3.", "newsletter.store.")
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -200,8 +202,8 @@ class Store:
             message = f"database {where}: {cause}{advice(cause)}"
             raise StoreError(message) from error
         except (ValueError, TypeError, LookupError) as error:
-            # A damaged file may return values of any kind.
-            if self.is_sqlite and self._database_file.is_damaged():
+            # A damaged file may return values of any kind. To check it takes seconds.
+            if self.is_sqlite and _is_of_store(error) and self._database_file.is_damaged():
                 cause = f"{type(error).__name__} in what was read"
                 raise self._damaged(cause) from error
             raise
@@ -211,6 +213,14 @@ class Store:
             f"database {self.file}: {cause}; the file is damaged: look with sqlite3 {self.file} "
             "'PRAGMA integrity_check', and put the last backup back: newsletter db restore FILE"
         )
+
+
+def _is_of_store(error: Exception) -> bool:
+    """Whether it was raised where values are read from the database, not by a caller's own code."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(
+        str(frame.f_globals.get("__name__")).startswith(READERS_OF_VALUES) for frame in frames
+    )
 
 
 def _checked(url: str) -> URL:

@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import event, insert, inspect, select, text
+from sqlalchemy import DateTime, event, insert, inspect, literal_column, select, text
 
 from newsletter.store import (
     MIGRATIONS,
@@ -361,6 +361,21 @@ def test_a_damaged_file_is_one_line_with_the_way_back(held, tmp_path, spoil):
         assert done.err.startswith(f"newsletter: database {held.file}: ")
         assert "PRAGMA integrity_check" in done.err
         assert "newsletter db restore" in done.err
+
+
+def test_only_a_value_that_was_read_lets_the_file_be_checked(held):
+    """The check takes seconds on a large file: a slip of a caller must not wait for it."""
+    held.close()
+    data = bytearray(held.file.read_bytes())
+    data[-4096:] = b"\xff" * 4096
+    held.file.write_bytes(data)
+    slip = TypeError("a slip")
+    for transaction in (held.begin, held.read):
+        with pytest.raises(TypeError, match="a slip"), transaction():
+            raise slip
+    unreadable = select(literal_column("'never'", DateTime()))
+    with pytest.raises(StoreError, match="the file is damaged"), held.read() as tx:
+        tx.execute(unreadable).all()
 
 
 def test_mails_of_an_older_release_are_kept_once_and_cut(store_url):
