@@ -137,10 +137,10 @@ def addresses(day: str, paper: str) -> Iterator[str]:
 
 
 def pages_of_reader_rubrics(own: Rubric) -> Iterator[str]:
-    """Those of READER's rubric but its preview, which ranks five days of papers."""
+    """Those of READER's rubric; its preview ranks five days of papers."""
     rubrics = LINKS.reader_rubric_url(READER, "").removeprefix("http://127.0.0.1")
     yield from (f"{rubrics}{name}" for name in ("new", "start", "rate"))
-    yield from (f"{rubrics}{own.slug}", f"{rubrics}{own.slug}/delete")
+    yield from (f"{rubrics}{own.slug}{end}" for end in ("", "/delete", "/preview"))
     yield f"/archive/{LINKS.segment(own)}/"
 
 
@@ -172,7 +172,8 @@ def _own_rubrics(store: Store) -> dict[str, Rubric]:
             save_rubric(store, reader_id, rubric_text(f"Their subject {number}"))
         save_rubric(store, READER, rubric_text(MINE))
     texts = (catalog() or (0, {}))[1]
-    return {slug: parse(markdown, slug, slug) for (slug, _), markdown in texts.items()}
+    found = {slug: parse(markdown, slug, slug) for (slug, _), markdown in texts.items()}
+    return {slug: replace(one, public=False) for slug, one in found.items()}
 
 
 def _vote(store: Store, now: datetime) -> str:

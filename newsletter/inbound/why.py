@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from newsletter.context import App
     from newsletter.domain.mail import Subscription
     from newsletter.domain.model import Digest, NearMiss, Paper, Pick, Rubric
-    from newsletter.domain.why import CoveringIssue, ExcludedPapers, RubricAnswer, ScoredIssue
+    from newsletter.domain.why import (
+        CategoryVolume,
+        CoveringIssue,
+        ExcludedPapers,
+        RubricAnswer,
+        ScoredIssue,
+    )
 
 MAX_LOOKUPS = 20
 """Times that the source is asked for a reader and day (UTC)."""
@@ -136,11 +142,15 @@ def _with_rubrics(
         return answer
     with app.store.read() as tx:
         located = _located(tx, answer)
-        decided = [
-            _for_reader(why.decide(history, located, app.clock()), reader)
-            for slug, reader in readers.items()
-            if (history := _history(tx, app, slug, located, suggest=suggest))
-        ]
+        dates = why_store.issue_dates(tx, list(readers))
+        rows = why_store.covering(tx, list(readers), located.paper.id) if located else {}
+        decided = []
+        for slug, reader in readers.items():
+            history = _history(tx, app, slug, dates.get(slug))
+            if history and located:
+                history = _about(tx, app, history, located, rows.get(slug), suggest=suggest)
+            if history:
+                decided.append(_for_reader(why.decide(history, located, app.clock()), reader))
     return replace(answer, rubrics=tuple(decided))
 
 
@@ -158,25 +168,34 @@ def _located(tx: Connection, answer: WhyAnswer) -> LocatedPaper | None:
 
 
 def _history(
-    tx: Connection, app: App, slug: str, located: LocatedPaper | None, *, suggest: bool
+    tx: Connection, app: App, slug: str, issues: tuple[date, date] | None
 ) -> RubricHistory | None:
-    """What is stored of a rubric about the paper; None where nothing is known of the rubric."""
+    """The rubric with the dates of its `issues`; None where nothing is known of it."""
     rubric = app.rubrics.get(slug)
     if rubric is None:
         newest = digests.latest(tx, slug)
         rubric = newest[1].rubric if newest else None
     if rubric is None:
         return None
-    first, last = why_store.issue_dates(tx, slug)
-    history = RubricHistory(rubric, first, last, last - LATE_WINDOW if last else None)
-    if located is None:
-        return history
-    row = why_store.covering(tx, slug, located.paper.id)
+    first, last = issues or (None, None)
+    return RubricHistory(rubric, first, last, last - LATE_WINDOW if last else None)
+
+
+def _about(
+    tx: Connection,
+    app: App,
+    history: RubricHistory,
+    located: LocatedPaper,
+    row: why_store.CoveringRow | None,
+    *,
+    suggest: bool,
+) -> RubricHistory:
+    """The history with what is stored about the paper."""
     digest = digests.by_id(tx, row.digest_id) if row else None
     if row and digest:
         found = _covered(tx, app, history, row.digest_id, digest, row.unscored, located.paper)
         return _with_suggestions(tx, app, found, located.paper) if suggest else found
-    return _uncovered(tx, history, located)
+    return _uncovered(tx, history, located, suggest=suggest)
 
 
 def _covered(
@@ -291,18 +310,28 @@ def _merged(
         yield merged.relevance or 0, merged.novelty or 0
 
 
-def _uncovered(tx: Connection, history: RubricHistory, located: LocatedPaper) -> RubricHistory:
+def _uncovered(
+    tx: Connection, history: RubricHistory, located: LocatedPaper, *, suggest: bool
+) -> RubricHistory:
     slug, day = history.rubric.slug, _first_date(history.rubric, located)
     stored = digests.load(tx, slug, day) if day else None
-    volumes = (
+    issue = stored[1] if stored else None
+    volumes = _volumes(tx, issue, history, located) if suggest else ()
+    return replace(history, issue_of_date=issue, volumes=volumes)
+
+
+def _volumes(
+    tx: Connection, issue: Digest | None, history: RubricHistory, located: LocatedPaper
+) -> tuple[CategoryVolume, ...]:
+    """Of the paper's categories, where the rubric reads none of them."""
+    rubric, categories = issue.rubric if issue else history.rubric, located.paper.categories
+    if set(rubric.categories) & set(categories):
+        return ()
+    counted = (
         why.average_papers(name, why_store.paper_counts(tx, name, RECENT_ISSUES))
-        for name in located.paper.categories
+        for name in categories
     )
-    return replace(
-        history,
-        issue_of_date=stored[1] if stored else None,
-        volumes=tuple(volume for volume in volumes if volume),
-    )
+    return tuple(volume for volume in counted if volume)
 
 
 def _first_date(rubric: Rubric, located: LocatedPaper) -> date | None:

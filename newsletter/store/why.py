@@ -72,21 +72,22 @@ def listing_dates(tx: Connection, found: Paper) -> dict[str, date]:
     return {row.category: row.date for row in tx.execute(select(listing).where(mine))}
 
 
-def covering(tx: Connection, slug: str, paper_id: str) -> CoveringRow | None:
-    """The rubric's digest that covers a paper."""
-    mine = (digest_paper.c.rubric == slug) & (digest_paper.c.paper_id == paper_id)
-    row = tx.execute(select(digest_paper).where(mine)).first()
-    if row is None:
-        return None
-    unscored = Unscored(Outcome(row.outcome), row.reason or "") if row.outcome else None
-    return CoveringRow(row.digest_id, unscored)
+def covering(tx: Connection, slugs: Sequence[str], paper_id: str) -> dict[str, CoveringRow]:
+    """By rubric, the digest that covers a paper."""
+    mine = digest_paper.c.rubric.in_(slugs) & (digest_paper.c.paper_id == paper_id)
+    found = {}
+    for row in tx.execute(select(digest_paper).where(mine)):
+        unscored = Unscored(Outcome(row.outcome), row.reason or "") if row.outcome else None
+        found[row.rubric] = CoveringRow(row.digest_id, unscored)
+    return found
 
 
-def issue_dates(tx: Connection, slug: str) -> tuple[date | None, date | None]:
-    """The dates of a rubric's first and newest digest."""
-    mine = (digest.c.rubric == slug) & (digest.c.since == digest.c.date)
-    row = tx.execute(select(func.min(digest.c.date), func.max(digest.c.date)).where(mine)).one()
-    return row[0], row[1]
+def issue_dates(tx: Connection, slugs: Sequence[str]) -> dict[str, tuple[date, date]]:
+    """By rubric, the dates of its first and newest digest."""
+    mine = digest.c.rubric.in_(slugs) & (digest.c.since == digest.c.date)
+    columns = digest.c.rubric, func.min(digest.c.date), func.max(digest.c.date)
+    rows = tx.execute(select(*columns).where(mine).group_by(digest.c.rubric))
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def scorers_of(tx: Connection, slug: str, day: date) -> list[str]:

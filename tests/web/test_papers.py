@@ -11,8 +11,21 @@ from pybtex.database import parse_string
 
 from newsletter.store import paper_versions, papers
 from newsletter.web.app import create_app
+from newsletter.web.context import Site
 from tests.fakes.browser import Browser, served
-from tests.fakes.pages import LINKS, NOW, SECRET, STARS, THURSDAY, TUESDAY, issue, make_site, paper
+from tests.fakes.pages import (
+    LINKS,
+    NOW,
+    SECRET,
+    STARS,
+    THURSDAY,
+    TUESDAY,
+    application,
+    issue,
+    make_site,
+    paper,
+)
+from tests.fakes.query_plans import StatementLog
 
 FIRST = replace(paper("1"), id="2509.00001", doi="10.1000/12")
 OLD = replace(paper("2"), id="astro-ph/0309136")
@@ -161,3 +174,19 @@ def test_a_public_issue_leads_from_an_id_or_a_title_to_the_papers_page(web: Brow
         assert web.get(f"/papers?paper={asked}").status == 404
     private = LINKS.issue_url(SECRET, TUESDAY).removeprefix("http://127.0.0.1")
     assert web.get(private).soup.find("form", action="/papers") is None
+
+
+def test_rubrics_that_do_not_cover_a_paper_cost_no_statements(store, web: Browser):
+    """Neither on the paper's page, nor on the operator's, where they have no votes."""
+    del web
+    asked = []
+    for number in (1, 30):
+        others = [replace(STARS, slug=f"other-{n}", categories=("cs.CV",)) for n in range(number)]
+        rubrics = {one.slug: one for one in (STARS, *others)}
+        known = replace(application(store, operator_header="X-Operator"), rubrics=rubrics)
+        with served(create_app(Site(known))) as browser:
+            for path in ("/papers/2509.00001", "/operator"):
+                with StatementLog() as log:
+                    assert browser.get(path, **{"X-Operator": "ada"}).status == 200
+                asked.append((path, len(log.sent)))
+    assert asked[:2] == asked[2:]

@@ -46,9 +46,11 @@ def show(site: Site, request: Request) -> Response:
         open_alerts = alerts.open_alerts(tx)
         queue = read_queue(tx, site.app.clock())
         read = subscriptions.count_by_rubric(tx)
+        voted = votes.voted_on(tx, rubrics)
         given = {
             rubric.title: describe_votes(rubric, votes.scored(tx, slug, rubric.fingerprint))
             for slug, rubric in rubrics.items()
+            if slug in voted
         }
         cleared = [
             each for each in alerts.open_since(tx, site.app.clock() - SHOWN_FOR) if each.cleared_at
