@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 REQUIRED = ("email", "rubric")
 COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
+NO_HEADER = (
+    f"the file has no header: its first line has to name the columns, at least {','.join(REQUIRED)}"
+)
 MAX_NAMED = 30
+MAX_JOINED = 2
+"""Columns of a name: first and last name."""
 NEAR = 0.75
 """Similarity (difflib) from which on a name is suggested for another one."""
 # As Mailchimp, Ghost, Substack, listmonk, Google and Outlook call them in their exports.
@@ -64,15 +69,17 @@ class Header:
     faults: tuple[str, ...]
 
 
+def is_header(cells: Sequence[str]) -> bool:
+    """False for a first line that has an address and none of our names."""
+    names = {" ".join(cell.split()).lower() for cell in cells}
+    return bool({*COLUMNS} & names) or not any("@" in name for name in names)
+
+
 def read_header(cells: Sequence[str], columns: Columns) -> Header:
     """The columns of a file by its first line."""
     names = [" ".join(cell.split()).lower() for cell in cells]
-    if not {*COLUMNS} & {*names} and any("@" in name for name in names):
-        message = (
-            "the file has no header: its first line has to name the columns, "
-            f"at least {','.join(REQUIRED)}"
-        )
-        return Header({}, {}, len(names), (message,))
+    if not is_header(cells):
+        return Header({}, {}, len(names), (NO_HEADER,))
     ours = {
         " ".join(name.split()).lower(): column
         for column, given in columns.theirs.items()
@@ -97,6 +104,24 @@ def read_header(cells: Sequence[str], columns: Columns) -> Header:
         *(() if columns.ignore else _unknown(cells, names, unknown)),
     )
     return Header(places, left, len(names), faults)
+
+
+def suggested(cells: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The places of the cells of a first line that each column of ours may be meant by.
+
+    An own name counts before a similar one. Only `name` may have several places, which are joined.
+    """
+    names = [" ".join(cell.split()).lower() for cell in cells]
+    found: dict[str, tuple[int, ...]] = {}
+    for column in COLUMNS:
+        own = [place for place, name in enumerate(names) if name == column]
+        near = [
+            place
+            for place, name in enumerate(names)
+            if name not in COLUMNS and _meant(name) == column
+        ]
+        found[column] = tuple((own or near)[: MAX_JOINED if column == "name" else 1])
+    return found
 
 
 def is_former(column: str, cell: str) -> bool:

@@ -184,6 +184,15 @@ def read_subscribers(
     return SubscriberFile(tuple(reader.rows), tuple(reader.faults))
 
 
+def first_line(data: bytes) -> tuple[str, ...]:
+    """The names of the columns; none if the file is empty or unreadable."""
+    try:
+        _, cells = next(_records(_decoded(data).removeprefix("\ufeff")), (0, []))
+    except _UnreadableError:
+        return ()
+    return tuple(cells)
+
+
 def read_row(cells: Mapping[str, str], known_rubrics: Collection[str]) -> SubscriberFile:
     """The one row of what was given on a command line, by columns; or its faults."""
     reader = _Reader(known_rubrics)

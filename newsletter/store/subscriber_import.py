@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -36,11 +36,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ImportResult:
-    """The result of an import: rows counted by their change, and the rows to report singly."""
+    """The rows of an import by their change, in order, and the rows to report singly."""
 
-    counts: Counter[SubscriberChange] = field(default_factory=Counter)
+    rows: defaultdict[SubscriberChange, list[SubscriberRow]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     notable: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
     """Rows that change a known reader, or that differ from what the reader chose."""
+
+    @property
+    def counts(self) -> Counter[SubscriberChange]:
+        return Counter({change: len(rows) for change, rows in self.rows.items()})
 
 
 def _new_id() -> str:
@@ -90,12 +96,13 @@ def _save_some(
 ) -> None:
     shut = _suppressed(tx, rows)
     known = _known(tx, rows)
-    done.counts[SubscriberChange.SUPPRESSED] += len(shut)
     new: list[Subscription] = []
     for key, row in rows.items():
         if key in shut:
+            done.rows[SubscriberChange.SUPPRESSED].append(row)
             continue
         if key not in known:
+            done.rows[SubscriberChange.ADDED].append(row)
             new.append(new_subscription(row, consent, new_id(), now))
             continue
         _save_known(tx, row, known[key], consent, now, done, overwrite=overwrite)
@@ -105,7 +112,6 @@ def _save_some(
         tx.execute(insert(subscription), [own for _, own in pairs])
         if consent:
             first_mails.add_imported(tx, [one["email_hash"] for one, _ in pairs], now)
-    done.counts[SubscriberChange.ADDED] += len(new)
 
 
 def _save_known(
@@ -132,7 +138,7 @@ def _save_known(
         merged = replace(merged, changes=(more, *merged.changes))
     if merged.changes or merged.kept:
         done.notable.append((row, merged))
-    done.counts[result] += 1
+    done.rows[result].append(row)
 
 
 def _add(

@@ -46,6 +46,7 @@ from newsletter.web.operator import (
     reader,
     reader_add,
     reader_forms,
+    reader_import,
     readers,
     review,
     rubric_delete,
@@ -105,6 +106,7 @@ PAGES = {
     "/operator/test-mail": send_test.show,
     "/operator/readers": readers.show,
     "/operator/readers/new": reader_add.show,
+    "/operator/readers/import": reader_import.show,
     "/operator/readers/{id}": reader.show,
     "/operator/readers/{id}/remove": reader_forms.ask_remove,
     "/operator/readers/{id}/restore": reader_forms.ask_restore,
@@ -160,6 +162,7 @@ OPERATOR_FORMS = {
     "/operator/rubrics/{rubric}/delete": rubric_delete.delete,
     "/operator/log/undo": log.undo_action,
 }
+OPERATOR_UPLOADS = {"/operator/readers/import": reader_import.answer}
 LARGE_OPERATOR_FORMS = {
     "/operator/rubrics/{rubric}/edit": rubric_editor.write,
     "/operator/new-rubric": rubric_editor.write_new,
@@ -216,14 +219,21 @@ def _redirects(site: Site, paths: Sequence[str]) -> list[Route]:
 def _form_routes(site: Site) -> list[Route]:
     forms = FORMS | _checked(OPERATOR_FORMS)
     large = LARGE_FORMS | _checked(LARGE_OPERATOR_FORMS)
-    may_upload = partial(rubric_starts.may_upload, site)
+    operators = {
+        path: reader_import.form_of_upload(answer)
+        for path, answer in _checked(OPERATOR_UPLOADS).items()
+    }
+    uploads = {
+        **dict.fromkeys(UPLOADS, partial(rubric_starts.may_upload, site)),
+        **dict.fromkeys(operators, partial(reader_import.may_upload, site)),
+    }
     return _posts(
         {
             **{path: with_form(_page(site, answer)) for path, answer in forms.items()},
             # Before the large forms: `/rubrics/{token}/{slug}` would match these paths too.
             **{
-                path: with_upload(_page(site, answer), may_upload)
-                for path, answer in UPLOADS.items()
+                path: with_upload(_page(site, answer), uploads[path])
+                for path, answer in {**UPLOADS, **operators}.items()
             },
             **{path: with_large_form(_page(site, answer)) for path, answer in large.items()},
             **{path: endpoint(site) for path, endpoint in WEBHOOKS.items()},

@@ -39,6 +39,7 @@ CACHE_PRIVATE = "private, max-age=300"
 NO_STORE = "no-store"
 MAX_PREVIEWS = 2
 MAX_DRAFTS = 8
+MAX_OPERATOR_CALLS = 3
 PATIENCE = timedelta(seconds=30)
 """How long a page waits for a model. Proxies wait for an answer for a minute."""
 OWN_RUBRIC = "your own rubric"
@@ -81,6 +82,11 @@ class Site:
     @cached_property
     def drafts(self) -> ModelCalls:
         return ModelCalls(MAX_DRAFTS, self.patience)
+
+    @cached_property
+    def operator_calls(self) -> ModelCalls:
+        """What an operator starts and a page waits for: one of each kind at a time."""
+        return ModelCalls(MAX_OPERATOR_CALLS, self.patience)
 
     @cached_property
     def papers_to_rate(self) -> dict[tuple[object, ...], list[str]]:

@@ -55,7 +55,12 @@ def with_upload(
     async def endpoint(request: Request) -> Response:
         if not may_upload(request):
             return await run_in_threadpool(answer, request, {})
-        parts = Parts(request.headers.get("content-type", ""), MAX_UPLOAD)
+        kind = request.headers.get("content-type", "")
+        if not is_multipart(kind):
+            body = await read_body(request, MAX_BODY)
+            texts = _urlencoded(body, MAX_FIELDS)
+            return await run_in_threadpool(answer, request, {k: v.encode() for k, v in texts})
+        parts = Parts(kind, MAX_UPLOAD)
         size = 0
         async with AsyncExitStack() as stack:
             async for piece in pieces(request, MAX_UPLOAD):
@@ -109,7 +114,7 @@ def _too_large(max_bytes: int) -> HTTPException:
 
 def read_form(content_type: str, body: bytes) -> Form:
     """The fields of a body; none if it is not a form. Never raises: one-click must always work."""
-    if content_type.lower().startswith("multipart/form-data"):
+    if is_multipart(content_type):
         pairs = [
             (name, value.decode("utf-8", "replace"))
             for name, value in multipart(content_type, body)
@@ -117,6 +122,10 @@ def read_form(content_type: str, body: bytes) -> Form:
     else:
         pairs = _urlencoded(body, MAX_FIELDS)
     return _by_name(pairs)
+
+
+def is_multipart(content_type: str) -> bool:
+    return content_type.lower().startswith("multipart/form-data")
 
 
 def _by_name(pairs: list[tuple[str, str]]) -> Form:

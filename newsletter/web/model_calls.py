@@ -83,4 +83,4 @@ class ModelCalls:
 def _log_failure(call: Future[Any]) -> None:
     """Log what a call raised after its page had stopped waiting."""
     if error := call.exception():
-        log.error("a call to the model that a page did not wait for failed: %s", error)
+        log.error("work that a page did not wait for failed: %s", error)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from newsletter.store.operator import actions
 
 if TYPE_CHECKING:
+    from bs4 import Tag
+
     from newsletter.store import Store
     from newsletter.store.operator.actions import OperatorAction
     from tests.fakes.browser import Browser, Page
@@ -52,19 +54,22 @@ class Person:
 def form_fields(page: Page, path: str, of: str | None = None) -> dict[str, object]:
     """What the browser would send of a form: of several, that about `of`."""
     for form in page.soup.find_all("form", action=path):
-        boxes = form.find_all(["input", "select"])
-        fields: dict[str, object] = {}
-        for box in boxes:
-            if box.get("type") in ("checkbox", "radio") and not box.has_attr("checked"):
-                continue
-            chosen = box.find("option", selected=True) or box.find("option")
-            value = (
-                box.get("value", "") if box.name == "input" else chosen.get("value", chosen.text)
-            )
-            fields[box["name"]] = value
+        fields = filled_in(form)
         if of in (None, fields.get("of")):
             return fields
     raise AssertionError(path)
+
+
+def filled_in(form: Tag) -> dict[str, object]:
+    """What the browser would send of this form."""
+    fields: dict[str, object] = {}
+    for box in form.find_all(["input", "select"]):
+        if box.get("type") in ("checkbox", "radio") and not box.has_attr("checked"):
+            continue
+        chosen = box.find("option", selected=True) or box.find("option")
+        value = box.get("value", "") if box.name == "input" else chosen.get("value", chosen.text)
+        fields[box["name"]] = value
+    return fields
 
 
 def recorded(store: Store) -> list[OperatorAction]:

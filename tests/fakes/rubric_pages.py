@@ -16,7 +16,7 @@ from tests.fakes.pages import LINKS, NOW, application, paper
 from tests.fakes.scoring import settings as claude_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from newsletter.domain.mail import Subscription
@@ -96,7 +96,7 @@ def save_draft(store: Store, person: Subscription, text: str = RUBRIC, **more: o
         return reader_rubrics.create(tx, person.subscriber_id, text, NOW, limit=9, **more)  # type: ignore[arg-type]
 
 
-def post_files(web: Browser, path: str, fields: dict[str, str | bytes]) -> Page:
+def post_files(web: Browser, path: str, fields: Mapping[str, str | bytes], **headers: str) -> Page:
     """Post a multipart form, as a browser does; bytes are a file."""
     mark = uuid4().hex
     body = b""
@@ -106,4 +106,5 @@ def post_files(web: Browser, path: str, fields: dict[str, str | bytes]) -> Page:
         body += f'--{mark}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode()
         body += (value if isinstance(value, bytes) else value.encode()) + b"\r\n"
     body += f"--{mark}--\r\n".encode()
-    return web.ask("POST", path, body, {"Content-Type": f"multipart/form-data; boundary={mark}"})
+    kind = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+    return web.ask("POST", path, body, {**kind, **headers})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from newsletter.store import Store
+
+PATIENCE = timedelta(minutes=5)
+"""No test depends on how fast a page's own work is."""
 
 
 @pytest.fixture
@@ -37,7 +41,8 @@ def clock() -> Clock:
 @pytest.fixture
 def ada(store: Store, mailbox: Mailbox, lists: Lists, clock: Clock) -> Iterator[Person]:
     app = application(store, mailbox, clock, operator_header=HEADER)
-    with served(create_app(Site(replace(app, suppression_lists=lists)))) as web:  # type: ignore[arg-type]
+    free = replace(app, suppression_lists=lists)  # type: ignore[arg-type]
+    with served(create_app(Site(free, patience=PATIENCE))) as web:
         yield Person(web, "ada")
 
 

@@ -211,6 +211,50 @@ def test_add_by_two_operators(world: World):
         assert subscriptions.find(tx, NEW) is None
 
 
+LIST = "Email Address,rubric,state\nnew.reader@example.org,stars,x\nnobody,stars,x\n"
+IMPORTS = "form[enctype]:has([name=action])"
+
+
+def preview_import(world: World, tab: Tab, file: Path) -> Iterator[str]:
+    """Walk to the preview of an import; yields the words of each page on the way."""
+    file.write_text(LIST, encoding="utf-8")
+    world.open(tab, "/operator/readers/import")
+    tab.attach("#file", file)
+    tab.press("form[enctype] button")
+    yield tab.words
+    tab.choose("#ignore")
+    tab.press("form[enctype] button")
+    yield tab.words
+
+
+def test_import_by_two_operators(world: World, tmp_path: Path):
+    tabs = ada, bo = world.forbid_scripts()
+    for tab in tabs:
+        chosen, preview = preview_import(world, tab, tmp_path / "list.csv")
+        assert "not used: state" in chosen
+        assert "1 added, 0 updated, 0 unchanged, 0 suppressed, 1 refused" in preview
+    forge_token(bo, IMPORTS)
+    bo.press(f"{IMPORTS} button")
+    assert "This form was opened in an earlier login" in bo.words
+    assert recorded(world.store) == []
+    ada.press_twice(f"{IMPORTS} button")
+    assert "1 asked by mail to confirm" in settled(ada, "1 asked by mail to confirm")
+    assert len(world.mailbox.mails) == len(recorded(world.store)) == 1
+    bo.press("form button")
+    assert "Something changed after this preview was made" in bo.words
+    assert "import readers, by ada" in bo.words
+    assert len(world.mailbox.mails) == len(recorded(world.store)) == 1
+    answered = [error for tab in tabs for error in tab.errors if "responded with" not in error]
+    assert not answered
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is missing: make check-email installs it")
+def test_the_steps_of_an_import_are_accessible_and_not_too_wide(world: World, tmp_path: Path):
+    world.ada.look(320, "dark")
+    for words in preview_import(world, world.ada, tmp_path / "list.csv"):
+        assert (world.ada.barriers(), world.ada.too_wide) == ([], 0), words
+
+
 def test_invite_by_two_operators(world: World):
     step = Step("{waits}", "/invite", "waits")
     ada, bo = world.forbid_scripts()
@@ -268,6 +312,7 @@ PAGES = (
     "/operator/next-run",
     "/operator/readers",
     "/operator/readers/new",
+    "/operator/readers/import",
     "{reads}",
     "{paused}",
     "{left}",

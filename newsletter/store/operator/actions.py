@@ -37,6 +37,7 @@ class ActionKind(StrEnum):
     """What an operator can do on the pages; the log shows these words."""
 
     ADD_READER = "add reader"
+    IMPORT_READERS = "import readers"
     INVITE_READER = "send confirmation mail"
     EDIT_READER = "edit reader"
     PAUSE_READER = "pause reader"

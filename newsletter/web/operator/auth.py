@@ -49,7 +49,7 @@ PAGE = re.compile(r"/operator[\w/-]*(?:\?[\w%&=+.,:;~*/-]{0,2000})?", re.ASCII)
 """Where a login may lead: a page of the operator, with its query."""
 KEPT = "kept:"
 """Begins the names of the fields of another form, which the login form keeps."""
-HIDDEN_FIELDS = ("token", "form", "stamp", "as", "of", "id", "back")
+HIDDEN_FIELDS = ("token", "form", "stamp", "as", "of", "id", "back", "packed")
 """Fields that no operator types."""
 SHORT = 80
 """Characters of a value that is shown in its line; a longer one is opened."""
@@ -272,6 +272,7 @@ def _send_again(
         title=said[0],
         line=said[1],
         path=path,
+        is_upload="packed" in form,
         fields=[token, *(pair for pair in _pairs(form) if pair[0] != "token")],
         shown=shown,
         short=SHORT,

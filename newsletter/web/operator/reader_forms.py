@@ -6,7 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from newsletter.delivery.confirmation import confirmation_builder, send_confirmations
+from newsletter.delivery.confirmation import (
+    SentConfirmations,
+    confirmation_builder,
+    send_confirmations,
+)
 from newsletter.domain.preferences import CHECKS
 from newsletter.domain.subscriber_import import FieldChange, merge_values
 from newsletter.errors import OperatorError
@@ -17,6 +21,7 @@ from newsletter.store.operator import actions as log
 from newsletter.store.operator import reader_state
 from newsletter.store.operator.actions import ActionKind
 from newsletter.web.forms import first
+from newsletter.web.model_calls import StillRunning
 from newsletter.web.operator import auth
 from newsletter.web.operator.actions import (
     Change,
@@ -33,9 +38,10 @@ from newsletter.web.operator.reader import (
     open_reader,
     reader_page,
 )
+from newsletter.web.operator.review import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -47,6 +53,9 @@ if TYPE_CHECKING:
     from newsletter.web.operator.auth import SentForm
 
 MAX_TEXT = 500
+OTHER_IMPORT = (
+    "nobody was asked to confirm: another import asks its readers now; import the file again later"
+)
 MAY_BE_EMPTY = {"name": "", "timezone": None, "send_at": None, "max_papers": None}
 """What an empty field means: no name, or the service's default."""
 
@@ -253,16 +262,43 @@ def invite(site: Site, request: Request, sent: SentForm) -> Response:
 
 def send_invitation(site: Site, email: str, action_id: str) -> None:
     """Send the confirmation mail, and record in the log what became of it."""
-    app = site.app
-    make = confirmation_builder(app.rubrics, app.renderer, app.links, app.sender, app.clock())
-    confirmations = send_confirmations(app.store, app.mailer, [email], make, app.clock())
+    confirmations = _send_confirmations(site, [email])
     sent = (
         "the confirmation mail was sent" if confirmations.sent else "no confirmation mail was sent"
     )
-    with app.store.begin() as tx:
+    with site.app.store.begin() as tx:
         log.set_result(
             tx, action_id, f"{sent}: {confirmations.problem}" if confirmations.problem else sent
         )
+
+
+def send_invitations(site: Site, emails: Iterable[str], action_id: str) -> None:
+    """Send confirmation mails after an import, one import at a time.
+
+    The page waits for a limited time; the log has the number of mails when all are sent.
+    """
+
+    def send() -> None:
+        done = _send_confirmations(site, emails)
+        result = f"{done.sent} asked by mail to confirm"
+        if done.problem:
+            more = "import the file again later to ask the others"
+            result = f"{result}; not everyone was asked: {masked(done.problem)}; {more}"
+        with site.app.store.begin() as tx:
+            log.set_result(tx, action_id, result)
+
+    try:
+        site.operator_calls.run("confirmation mails", send)
+    except StillRunning as running:
+        if not running.started:
+            with site.app.store.begin() as tx:
+                log.set_result(tx, action_id, OTHER_IMPORT)
+
+
+def _send_confirmations(site: Site, emails: Iterable[str]) -> SentConfirmations:
+    app = site.app
+    make = confirmation_builder(app.rubrics, app.renderer, app.links, app.sender, app.clock())
+    return send_confirmations(app.store, app.mailer, emails, make, app.clock())
 
 
 def _opened(site: Site, request: Request) -> OpenReader:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
@@ -15,9 +15,11 @@ from newsletter.store.operator.readers import ReaderFilter
 from newsletter.web.context import NO_STORE
 from newsletter.web.forms import first
 from newsletter.web.operator import auth
-from newsletter.web.operator.actions import operator_page, page_number
+from newsletter.web.operator.actions import operator_page, outcome, page_number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
     from newsletter.web.context import Site
@@ -34,7 +36,9 @@ def show(site: Site, request: Request) -> Response:
         return auth.login_page(site, auth.requested_page(request))
     asked = request.query_params
     wanted = _filter("", asked.get("rubric", ""), asked.get("state", ""))
-    return _list(site, session, wanted, page_number(asked.get("page", "")))
+    with site.app.store.read() as tx:
+        done = outcome(tx, request)
+    return _list(site, session, wanted, page_number(asked.get("page", "")), done)
 
 
 def search(site: Site, _request: Request, sent: SentForm) -> Response:
@@ -59,7 +63,13 @@ def _filter(text: str, rubric: str, state: str) -> ReaderFilter:
     return ReaderFilter(text[:MAX_TEXT].strip(), rubric, state if state in STATES else "")
 
 
-def _list(site: Site, session: OperatorSession, wanted: ReaderFilter, page: int) -> Response:
+def _list(
+    site: Site,
+    session: OperatorSession,
+    wanted: ReaderFilter,
+    page: int,
+    done: Mapping[str, Any] | None = None,
+) -> Response:
     with site.app.store.read() as tx:
         number, found = readers.search(tx, wanted, SHOWN, (page - 1) * SHOWN)
     return operator_page(
@@ -68,6 +78,7 @@ def _list(site: Site, session: OperatorSession, wanted: ReaderFilter, page: int)
         "operator_readers.html",
         here="/readers",
         title="Readers",
+        done=done,
         readers=found,
         titles={slug: site.title_of(slug) for one in found for slug in one.rubrics},
         number=plural(number, "reader"),
