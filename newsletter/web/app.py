@@ -39,6 +39,7 @@ from newsletter.web.forms import with_form, with_large_form, with_upload
 from newsletter.web.middleware import PathsWithoutNul, SecurityHeaders, TrustedProxies
 from newsletter.web.operator import (
     auth,
+    doctor,
     log,
     next_run,
     page,
@@ -104,6 +105,7 @@ PAGES = {
     "/operator/review": review.show,
     "/operator/next-run": next_run.show,
     "/operator/test-mail": send_test.show,
+    "/operator/doctor": doctor.show,
     "/operator/readers": readers.show,
     "/operator/readers/new": reader_add.show,
     "/operator/readers/import": reader_import.show,
@@ -158,6 +160,7 @@ OPERATOR_FORMS = {
     "/operator/readers/{id}/invite": reader_forms.invite,
     "/operator/test-mail": send_test.preview,
     "/operator/test-mail/send": send_test.send,
+    "/operator/doctor": doctor.run,
     "/operator/rubrics": rubrics_of_readers.change,
     "/operator/rubrics/{rubric}/delete": rubric_delete.delete,
     "/operator/log/undo": log.undo_action,

@@ -255,6 +255,23 @@ def test_the_steps_of_an_import_are_accessible_and_not_too_wide(world: World, tm
         assert (world.ada.barriers(), world.ada.too_wide) == ([], 0), words
 
 
+def test_the_doctor_by_two_operators(world: World):
+    form, (ada, bo) = "form.form[action$='/doctor']", world.forbid_scripts()
+    for tab in (ada, bo):
+        world.open(tab, "/operator/doctor")
+        tab.choose("#offline")
+    forge_token(bo, form)
+    bo.press(f"{form} button")
+    assert "This form was opened in an earlier login" in bo.words
+    assert recorded(world.store) == []
+    ada.press_twice(f"{form} button")
+    assert "failed" in settled(ada, "Done: run doctor. ")
+    assert ada.too_wide <= 0
+    assert len(recorded(world.store)) == 1
+    world.open(bo, "/operator/doctor")
+    assert "this machine only" in bo.words
+
+
 def test_invite_by_two_operators(world: World):
     step = Step("{waits}", "/invite", "waits")
     ada, bo = world.forbid_scripts()
@@ -321,6 +338,7 @@ PAGES = (
     "{left}/restore",
     "{left}/remove",
     "/operator/test-mail",
+    "/operator/doctor",
     "/operator/log",
 )
 

@@ -44,6 +44,7 @@ class ActionKind(StrEnum):
     RESUME_READER = "resume reader"
     RESTORE_READER = "restore reader"
     REMOVE_READER = "remove reader"
+    RUN_DOCTOR = "run doctor"
     SEND_TEST = "send test mail"
     ANSWER_REPLY = "answer reply"
     RESOLVE_MAIL = "resolve mail"

@@ -48,6 +48,7 @@ MENU = {
     "/rubrics": "Rubrics",
     "/review": "Review",
     "/test-mail": "Test mail",
+    "/doctor": "Doctor",
     "/log": "Log",
 }
 """The operator's pages, by their paths below `/operator`."""

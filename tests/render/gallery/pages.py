@@ -191,10 +191,12 @@ def operator_pages(store: Store) -> dict[str, str]:
         "operator-reader": f"{readers}/{person.id}?done={done.id}",
         "operator-reader-left": f"{readers}/{left.id}",
         "operator-reader-new": f"{readers}/new",
+        "operator-reader-import": f"{readers}/import",
         "operator-reader-remove": f"{readers}/{person.id}/remove",
         "operator-reader-restore": f"{readers}/{left.id}/restore",
         "operator-refusal": f"{readers}/{person.id}/restore",
         "operator-test-mail": "/operator/test-mail",
+        "operator-doctor": "/operator/doctor",
         "operator-log": "/operator/log",
     }
 
