@@ -265,7 +265,7 @@ def test_the_doctor_by_two_operators(world: World):
     assert "This form was opened in an earlier login" in bo.words
     assert recorded(world.store) == []
     ada.press_twice(f"{form} button")
-    assert "failed" in settled(ada, "Done: run doctor. ")
+    assert "Done: run doctor." in settled(ada, " failed.")
     assert ada.too_wide <= 0
     assert len(recorded(world.store)) == 1
     world.open(bo, "/operator/doctor")
