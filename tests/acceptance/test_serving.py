@@ -26,10 +26,29 @@ LATER = timedelta(hours=20)
 
 
 class Times:
-    """A wall clock that may be set, and one that only goes on."""
+    """A wall clock that may be set, and one that only goes on.
 
-    wall = 1_760_000_000.0
-    steady = 1000.0
+    The watching thread reads one after the other, `reads` times so far: both are those of one
+    moment.
+    """
+
+    def __init__(self) -> None:
+        self.both = self._read = (1_760_000_000.0, 1000.0)
+        self.reads = 0
+
+    def advance(self, wall: float, steady: float = 0.0) -> None:
+        self.both = self.both[0] + wall, self.both[1] + steady
+
+    def wall(self) -> float:
+        self._read = self.both
+        return self._read[0]
+
+    def steady(self) -> float:
+        self.reads += 1
+        return self._read[1]
+
+    def wait_for_reads(self, number: int) -> bool:
+        return wait_for(lambda last=self.reads + number: self.reads >= last)
 
 
 class Bell(BackgroundScheduler):
@@ -53,11 +72,12 @@ def soon(bell: Bell) -> set[str]:
 
 @contextmanager
 def watched(bell: Bell, times: Times):
-    stop, watchdog = threading.Event(), SchedulerWatchdog(lambda: times.steady)
-    given = {"wall": lambda: times.wall, "steady": lambda: times.steady, "poll_seconds": 0.01}
+    stop, watchdog = threading.Event(), SchedulerWatchdog(lambda: times.both[1])
+    given = {"wall": times.wall, "steady": times.steady, "poll_seconds": 0.01}
     thread = threading.Thread(target=watch_scheduler, args=(stop, bell, watchdog), kwargs=given)
     thread.start()
     try:
+        assert times.wait_for_reads(1)
         yield watchdog, thread
     finally:
         stop.set()
@@ -111,7 +131,7 @@ def test_09_what_a_job_calls_for_is_done_at_once(bell):
 def test_23_a_clock_that_is_set_wakes_the_scheduler(bell, caplog, jump):
     times = Times()
     with watched(bell, times):
-        times.wall += jump
+        times.advance(jump)
         assert wait_for(lambda: soon(bell) == {"serve"})
     assert f"the clock was set by {jump:+d} seconds" in caplog.text
 
@@ -120,11 +140,11 @@ def test_time_that_passes_and_a_small_correction_wake_nobody(bell, caplog):
     times = Times()
     with watched(bell, times) as (watchdog, _):
         for _ in range(20):
-            times.wall += 100
-            times.steady += 100
+            times.advance(100, 100)
             watchdog.heartbeat()
-        times.wall += 59
-        threading.Event().wait(0.2)
+        times.advance(59)
+        # The next read may have begun before the correction, the one after it has not.
+        assert times.wait_for_reads(2)
     assert soon(bell) == set()
     assert "was set" not in caplog.text
 
@@ -132,8 +152,7 @@ def test_time_that_passes_and_a_small_correction_wake_nobody(bell, caplog):
 def test_a_scheduler_that_is_silent_is_ended(bell, caplog):
     times = Times()
     with watched(bell, times) as (watchdog, thread):
-        times.steady += HEARTBEAT_TIMEOUT + 1
-        times.wall += HEARTBEAT_TIMEOUT + 1
+        times.advance(HEARTBEAT_TIMEOUT + 1, HEARTBEAT_TIMEOUT + 1)
         thread.join(120)
         assert watchdog.ended.is_set()
     assert "has not woken for 3 minutes" in caplog.text
