@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -29,6 +30,16 @@ def scenario(store: Store) -> DeliveryScenario:
     return made
 
 
+class Once:
+    """True for the first of the sending threads that asks."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Lock()
+
+    def __call__(self) -> bool:
+        return self._asked.acquire(blocking=False)
+
+
 def addresses(mailer: FakeMailer) -> list[str]:
     return [mail.to_email for mail in mailer.taken]
 
@@ -38,9 +49,10 @@ def test_23_a_jump_of_the_clock_while_mail_goes_out_costs_nothing(
     scenario: DeliveryScenario, jump: timedelta
 ):
     def leap(_email: Email) -> None:
-        if len(mailer.taken) == 3:
+        if len(mailer.taken) >= 3 and first():
             scenario.clock.at += jump
 
+    first = Once()
     mailer = FakeMailer(before=leap)
     tally = scenario.send(mailer)
     assert (tally.accepted, tally.unknown, tally.pending) == (READERS, 0, 0)
@@ -51,15 +63,17 @@ def test_23_after_a_clock_jump_a_mail_may_be_unknown_and_is_never_sent_twice(
     scenario: DeliveryScenario,
 ):
     def leap(_email: Email) -> None:
-        if len(mailer.taken) == 3:
+        if len(mailer.taken) >= 3 and first():
             scenario.clock.at += timedelta(days=1)
             with scenario.store.begin() as tx:
                 seen.append(claims.expire_leases(tx, scenario.clock.now(), lambda _owner: False))
 
     seen: list[int] = []
+    first = Once()
     mailer = FakeMailer(before=leap)
     tally = scenario.send(mailer)
-    assert max(seen) >= 1
+    [given_up] = seen
+    assert given_up >= 1
     # What had left is proven by its late answer; what had not left did not leave any more.
     assert (tally.accepted, tally.pending) == (len(mailer.taken), 0)
     assert tally.accepted + tally.unknown == READERS
@@ -124,17 +138,15 @@ def test_25_a_database_that_goes_away_in_the_middle_loses_and_doubles_nobody(
                 hide_password=False
             )
         )
-    left = [True]
+    first = Once()
 
     def cut(_email: Email) -> None:
-        if len(mailer.taken) >= 4 and left:
-            left.clear()
+        if len(mailer.taken) >= 4 and first():
             go_away(store)
 
     mailer = FakeMailer(before=cut)
     try:
-        first = scenario.send(mailer)
-        assert first.accepted == READERS
+        assert scenario.send(mailer).accepted == READERS
     except StoreError:
         assert len(mailer.taken) < READERS
     come_back(store)
