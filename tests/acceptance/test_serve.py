@@ -5,14 +5,12 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from contextlib import contextmanager
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
 from tests.fakes.installation import Installation
-from tests.fakes.loopback import free_port
 
 RUBRIC = """---
 title: One
@@ -33,14 +31,6 @@ def installation(tmp_path):
     return made
 
 
-@contextmanager
-def serving(installation, *words):
-    """The process, once it is up; the address it answers at."""
-    port = free_port()
-    with installation.begin("serve", "--port", str(port), *words) as process:
-        yield process, f"http://127.0.0.1:{port}"
-
-
 def answer(url: str) -> int:
     """The status of a page, waiting for the process to come up."""
     deadline = time.monotonic() + 120
@@ -55,9 +45,9 @@ def answer(url: str) -> int:
 
 
 def test_it_answers_and_ends_in_order_on_sigterm(installation):
-    with serving(installation) as (process, url):
-        assert answer(f"{url}/healthz") == 200
-        assert answer(f"{url}/readyz") == 200
+    with installation.serving() as (process, port):
+        assert answer(f"http://127.0.0.1:{port}/healthz") == 200
+        assert answer(f"http://127.0.0.1:{port}/readyz") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(240) == 0
 
@@ -74,7 +64,7 @@ def test_a_port_that_is_taken_is_said(installation):
 
 
 def test_the_scheduler_without_pages_ends_in_order(installation):
-    with serving(installation, "--no-web") as (process, _url):
+    with installation.begin("serve", "--no-web") as process:
         assert any("schedule running" in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
         assert process.wait(240) == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -15,6 +17,7 @@ from tests.fakes import command
 from tests.fakes.database import create_database
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import EmailMessage
     from pathlib import Path
 
@@ -69,6 +72,18 @@ class Installation:
     def begin(self, *words: str, **environment: str) -> command.RunningCommand:
         """Start a command that runs beside the test; to be used in a `with` statement."""
         return command.begin(words, self.folder, self.environment | environment)
+
+    @contextmanager
+    def serving(self, *words: str) -> Iterator[tuple[command.RunningCommand, int]]:
+        """`serve` at a port that the system chooses, which its log names."""
+        with self.begin("serve", "--port", "0", *words) as process:
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                if found := re.search(r"web pages at http://127\.0\.0\.1:(\d+)", line):
+                    yield process, int(found[1])
+                    return
+            raise AssertionError("".join(said))
 
     @property
     def _sqlite(self) -> str:

@@ -26,7 +26,6 @@ from tests.acceptance.test_serve import answer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.browser import Browser
 from tests.fakes.installation import Installation
-from tests.fakes.loopback import free_port
 from tests.fakes.pages import THURSDAY, reader
 from tests.fakes.rubric_pages import (
     DRAFT,
@@ -147,8 +146,7 @@ def preview_in_process(site, request, form):
 
 @contextmanager
 def serving(installation: Installation) -> Iterator[tuple[object, Browser]]:
-    port = free_port()
-    with installation.begin("serve", "--no-schedule", "--port", str(port)) as process:
+    with installation.serving("--no-schedule") as (process, port):
         assert answer(f"http://127.0.0.1:{port}/healthz") == 200
         yield process, Browser(port)
 
