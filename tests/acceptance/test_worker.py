@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -21,9 +20,10 @@ from tests.fakes.database import own_database
 from tests.fakes.installation import Installation
 from tests.fakes.mail import START, reader
 from tests.fakes.sendgrid import FakeSendGrid
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
@@ -104,14 +104,6 @@ def port_of(process: subprocess.Popen[str]) -> int:
     pytest.fail("the worker ended before it began")
 
 
-def until(true: Callable[[], object]) -> None:
-    for _ in range(1200):
-        if true():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not come to pass")
-
-
 @pytest.mark.skipif(not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")
 def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
     """It sends what `run` plans, says how it is, and is asked to stop in the middle of the mail."""
@@ -138,7 +130,7 @@ def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
             assert other.status == 1
             assert "a worker w1 is alive already" in other.err
             with started(made, "run", "--json"):
-                until(lambda: len(fake.requests) >= 10)
+                assert wait_until(lambda: len(fake.requests) >= 10)
             # The planner is dead; the lane may have been its own, and is swept up then.
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(240) == 0

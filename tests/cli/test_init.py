@@ -417,7 +417,7 @@ class Terminal:
         return self.shown
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self.end], [], [], 60)
+        ready, _, _ = select.select([self.end], [], [], 240)
         try:
             data = os.read(self.end, 65536) if ready else b""
         except OSError:
