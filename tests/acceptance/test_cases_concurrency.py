@@ -41,15 +41,10 @@ def deployment(tmp_path: Path, store_url: str) -> Iterator[Deployment]:
         sendgrid = stack.enter_context(FakeSendGrid(delay=0.2))
         made = Deployment(tmp_path, store_url, arxiv, sendgrid)
         stack.callback(made.store.close)
+        stack.callback(made.kill_all)
         for number in range(READERS):
             made.add_reader(f"reader{number}", "one")
         yield made
-        for process in made.services.values():
-            process.kill()
-            process.wait()
-
-
-RUN = ("run", "--rubric", "one", "--json")
 
 
 def all_are_sent(deployment: Deployment) -> None:

@@ -39,8 +39,10 @@ def refused(url: str) -> Iterator[None]:
     with server.connect() as connection:
         connection.execute(text(f"ALTER DATABASE {named.database} ALLOW_CONNECTIONS false"))
         connection.execute(ends, {"name": named.database})
-        yield
-        connection.execute(text(f"ALTER DATABASE {named.database} ALLOW_CONNECTIONS true"))
+        try:
+            yield
+        finally:
+            connection.execute(text(f"ALTER DATABASE {named.database} ALLOW_CONNECTIONS true"))
     server.dispose()
 
 

@@ -109,6 +109,11 @@ class Deployment:
         self.services[pid].send_signal(signal.SIGTERM)
         return self.services[pid].wait(240)
 
+    def kill_all(self) -> None:
+        for process in self.services.values():
+            process.kill()
+            process.wait()
+
     def log(self) -> str:
         return (self.installation.folder / "log").read_text(encoding="utf-8")
 
@@ -138,7 +143,5 @@ def deployment_on(postgres: str, folder: Path, **more: str) -> Iterator[Deployme
         sendgrid = stack.enter_context(FakeSendGrid(delay=0.5))
         made = Deployment(folder, database, arxiv, sendgrid, **more)
         stack.callback(made.store.close)
+        stack.callback(made.kill_all)
         yield made
-        for process in made.services.values():
-            process.kill()
-            process.wait()
