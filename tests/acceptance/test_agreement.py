@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,10 +34,9 @@ pytestmark = pytest.mark.skipif(
 SECRET = "another key that only tests know"
 
 
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+@contextmanager
+def planning(folder: Path) -> Iterator[Deployment]:
     """A planner that takes no task itself, with papers to score and readers to mail."""
-    folder = tmp_path_factory.mktemp("planner")
     with ExitStack() as stack:
         model = stack.enter_context(FakeAnthropic(scores_in_abstract))
         made = stack.enter_context(deployment_on(POSTGRES, folder, NEWSLETTER_ENGINE="dbos"))
@@ -48,6 +47,13 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
             made.add_reader(f"reader{number}", "one")
         made.start("--no-web", "--no-work")
         wait_for(lambda: tasks(made))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """One for all tests that leave its tasks as they are."""
+    with planning(tmp_path_factory.mktemp("planner")) as made:
         yield made
 
 
@@ -138,10 +144,10 @@ def test_a_run_that_differs_from_the_living_service_plans_nothing(deployment: De
 
 
 def test_a_worker_with_the_same_settings_does_all_of_it(
-    deployment: Deployment, tmp_path: Path
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    worker = Worker(deployment, tmp_path, {})
-    with ExitStack() as stack:
+    with planning(tmp_path_factory.mktemp("planner")) as deployment, ExitStack() as stack:
+        worker = Worker(deployment, tmp_path, {})
         worker.start(stack)
         wait_for(lambda: len(deployment.sendgrid.addresses) == READERS)
     assert not worker.says("takes no task")
