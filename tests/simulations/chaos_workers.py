@@ -359,7 +359,7 @@ def chaos(
             forks.kill(pid)
         workers.store.close()
     forks.close()
-    broken = faults(found, len(lost), given.deliveries, rubrics)
+    broken = faults(found, len(lost), given.deliveries, rubrics, given.standstill)
     return found | {"seconds": round(seconds, 1), "broken": broken}
 
 
@@ -400,6 +400,9 @@ def main() -> int:
         "--leave", type=float, default=2.5, help="s, at most, that it works on before the kill"
     )
     parser.add_argument("--partition", type=float, default=90.0, help="s, of a cut-off worker")
+    parser.add_argument(
+        "--standstill", type=float, default=120.0, help="s, at most, without any progress"
+    )
     parser.add_argument("--slow", action="store_true", help="with the heartbeats of the product")
     parser.add_argument(
         "--server",

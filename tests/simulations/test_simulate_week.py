@@ -30,7 +30,8 @@ def test_kills_suspensions_and_clock_jumps_change_no_result():
     assert len(lines) == len(DATABASES)
     for figures in lines:
         assert figures["wrong"] == []
-        assert figures["kills"] >= 2
+        # One while mail goes out is sure to come; when the others do depends on the machine.
+        assert figures["with answers on the way"] >= 1
         assert figures["suspensions"] >= 1
         # Whoever sent again what may be out would be caught by these.
         assert figures["unknown and mailed"] >= 1
