@@ -163,9 +163,9 @@ def test_16_a_malicious_report_is_parsed_in_linear_time(body: bytes) -> None:
 
 def parse_seconds(body: bytes) -> float:
     head = b"From: postmaster@x.example\nContent-Type: multipart/digest; boundary=b\n\n"
-    begun = time.process_time()
+    begun = time.thread_time()
     parse_report(head + body)
-    return time.process_time() - begun
+    return time.thread_time() - begun
 
 
 @needs_corpus

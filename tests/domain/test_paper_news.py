@@ -138,7 +138,7 @@ def test_of_a_withdrawn_or_unknown_paper_nothing_else_is_told():
 
 
 def test_a_very_long_comment_costs_little():
-    start = time.process_time()
+    start = time.thread_time()
     for hostile in ("accepted as a " * 40_000, "will appear " * 40_000, "published, " * 40_000):
         changed(comment=hostile, journal_ref=hostile, doi="10.1234/" + hostile, title=hostile)
-    assert time.process_time() - start < 4
+    assert time.thread_time() - start < 4

@@ -185,9 +185,9 @@ def test_an_abbreviation_ends_no_sentence():
 
 
 def test_many_abbreviations_take_little_time():
-    started = time.process_time()
+    started = time.thread_time()
     clip_sentences("A. " * 3_000, 400, 2)
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_space_that_is_left_goes_to_the_sentences_before():

@@ -221,9 +221,9 @@ def test_a_file_of_many_entries_is_read_in_part(
     ],
 )
 def test_long_runs_take_no_longer_than_other_text(text: str) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     assert read_library(text.encode()).papers
-    assert time.process_time() - start < 10
+    assert time.thread_time() - start < 10
 
 
 @pytest.mark.parametrize(
