@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
 
-from newsletter.delivery.sender import POLL_SECONDS
 from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.store import Store, events
 from newsletter.store.events import Event
 from newsletter.store.tables import delivery
 from tests.fakes.installation import Installation, sendgrid_environment
+from tests.fakes.pace import Pace, hold_after
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.waiting import wait_until
 
@@ -68,12 +67,13 @@ def test_09_two_runs_in_one_second_send_each_mail_once(installation, fake):
 
 def test_24_a_test_mail_in_the_middle_of_a_run_disturbs_nothing(installation, fake):
     installation.subscribe(*READERS)
-    fake.delay = 30.0
+    held = hold_after(0)
+    fake.wait_for_turn = held.wait_for_turn
     with installation.begin("run", "--json") as run:
         wait_for_mail(fake)
-        fake.delay = 0.0
+        fake.wait_for_turn = lambda: True
         sent = installation.newsletter("test-send", "--to", "me@example.org", "--rubric", "one")
-        fake.hurry()
+        held.count(1)
         _, said = run.communicate(timeout=300)
     assert (run.returncode, sent.status) == (0, 0), said + sent.err
     assert sorted(fake.addresses) == sorted(
@@ -131,12 +131,17 @@ def test_03_a_run_reports_mails_with_an_unknown_outcome(installation, fake):
 
 def test_25_a_stop_drains_and_leaves_nothing_sending(installation, fake):
     installation.subscribe(*READERS)
-    fake.delay = 30.0
+    fake.delay = 0.0
+    # All answers wait for the signal, and all but one until the run has stored one: then it has
+    # seen the signal, and claims no more.
+    held = Pace(0, 2, 2, patience=15.0)
+    fake.wait_for_turn = held.wait_for_turn
     with installation.begin("run", "--json") as run:
         wait_for_mail(fake)
         run.send_signal(signal.SIGTERM)
-        time.sleep(POLL_SECONDS + 1.5)  # Then it has seen it, and claims no more.
-        fake.hurry()
+        held.count(1)
+        assert wait_until(lambda: DeliveryState.ACCEPTED in states(installation))
+        held.count(2)
         _, said = run.communicate(timeout=240)
     assert (run.returncode, "stopped on request" in said) == (1, True), said
     left = states(installation)
