@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
-from newsletter.domain.mail import SubscriberState
+from newsletter.domain.mail import SubscriberState, Subscription
 from newsletter.store import Store, subscriptions
 from newsletter.store.tables import event, inbound, metadata
 from newsletter.web.app import create_app
@@ -345,12 +345,16 @@ def test_14_nothing_posted_as_mail_breaks_inbound_parse(web: Browser, body: byte
     assert page.status == 200
 
 
+@pytest.fixture
+def person(store: Store) -> Subscription:
+    return reader(store)
+
+
 @FUZZ
 @given(secret=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1), kind=kind)
 def test_14_no_mail_without_the_secret_changes_anything(
-    web: Browser, store: Store, secret: str, kind: str
+    web: Browser, store: Store, person: Subscription, secret: str, kind: str
 ):
-    person = reader(store)
     before = everything(store)
     page = web.ask(
         "POST", f"/hooks/sendgrid/inbound/{secret}", reply(person), {"Content-Type": kind}
