@@ -19,12 +19,15 @@ from newsletter.web.operator import auth, review
 from newsletter.web.operator.actions import operator_page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
+    from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.responses import Response
 
     from newsletter.domain.alerts import OpenAlert
+    from newsletter.domain.model import Rubric
     from newsletter.web.context import Site
 
 DAYS = 30
@@ -46,12 +49,7 @@ def show(site: Site, request: Request) -> Response:
         open_alerts = alerts.open_alerts(tx)
         queue = read_queue(tx, site.app.clock())
         read = subscriptions.count_by_rubric(tx)
-        voted = votes.voted_on(tx, rubrics)
-        given = {
-            rubric.title: describe_votes(rubric, votes.scored(tx, slug, rubric.fingerprint))
-            for slug, rubric in rubrics.items()
-            if slug in voted
-        }
+        described = _described_votes(tx, rubrics)
         cleared = [
             each for each in alerts.open_since(tx, site.app.clock() - SHOWN_FOR) if each.cleared_at
         ]
@@ -72,8 +70,19 @@ def show(site: Site, request: Request) -> Response:
         reply_count=reply_count,
         unknown_count=unknown_count,
         read=read,
-        votes={title: lines for title, lines in given.items() if lines},
+        votes=described,
     )
+
+
+def _described_votes(tx: Connection, rubrics: Mapping[str, Rubric]) -> dict[str, list[str]]:
+    """What the votes of each rubric have in common, by its title; nothing without such lines."""
+    voted = votes.voted_on(tx, rubrics)
+    found = {
+        rubric.title: describe_votes(rubric, votes.scored(tx, slug, rubric.fingerprint))
+        for slug, rubric in rubrics.items()
+        if slug in voted
+    }
+    return {title: lines for title, lines in found.items() if lines}
 
 
 def shown_days(site: Site) -> tuple[date, date]:
