@@ -12,7 +12,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 0x6D696772617465
 BUSY_MILLISECONDS = 30_000
 """How long SQLite is asked again for the write lock that another process has."""
 TURN_SECONDS = 60.0
@@ -110,7 +111,7 @@ class Store:
             yield connection.execution_options(newsletter_read=True)
 
     def migrate(self) -> None:
-        """Bring the schema up to date, each step in one transaction.
+        """Bring the schema up to date in one transaction; another process that migrates waits.
 
         Raises StoreError for a database of a newer release.
         """
@@ -123,6 +124,8 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.translated(), self.engine.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             _refuse_newer(current_revision(connection), newest_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
