@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import threading
 from collections import Counter
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,8 @@ from tests.fakes.sendgrid import FakeSendGrid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.fakes.arxiv import Reply, Request
 
 READERS = 16
 RUN = ("run", "--rubric", "one", "--json")
@@ -70,9 +73,19 @@ def test_09_a_run_by_hand_in_the_second_a_service_starts(deployment: Deployment)
 
 
 def test_09_a_service_that_slept_finds_what_a_run_sent_meanwhile(deployment: Deployment):
+    asked, answered = threading.Event(), threading.Event()
+
+    def hold(_request: Request, reply: Reply) -> Reply:
+        asked.set()
+        answered.wait(240)
+        return reply
+
+    deployment.arxiv.fail(hold)
     service = deployment.start()
-    wait_for(lambda: deployment.leader() == service)
+    assert asked.wait(240)
+    assert deployment.leader() == service
     wait_for(lambda: suspended_between_writes(deployment, service))
+    answered.set()
     with deployment.installation.begin(*RUN) as run:
         _, said = run.communicate(timeout=300)
     deployment.services[service].send_signal(signal.SIGCONT)
@@ -85,6 +98,7 @@ def test_09_a_service_that_slept_finds_what_a_run_sent_meanwhile(deployment: Dep
 def suspended_between_writes(deployment: Deployment, service: int) -> bool:
     """Suspend the service; wake it again if it holds the write lock, which a run waits for."""
     deployment.services[service].send_signal(signal.SIGSTOP)
+    wait_for(lambda: is_suspended(service))
     if not deployment.store.is_sqlite:
         return True
     try:
@@ -96,3 +110,9 @@ def suspended_between_writes(deployment: Deployment, service: int) -> bool:
         deployment.services[service].send_signal(signal.SIGCONT)
         return False
     return True
+
+
+def is_suspended(process: int) -> bool:
+    """Whether each thread has stopped: a signal takes effect some time after it was sent."""
+    threads = Path(f"/proc/{process}/task").iterdir()
+    return all((one / "stat").read_text().rpartition(") ")[2].startswith("T") for one in threads)

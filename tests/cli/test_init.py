@@ -13,7 +13,7 @@ import stat
 import sys
 import termios
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from email import message_from_bytes
 from email.policy import default
@@ -407,9 +407,16 @@ class Terminal:
         os.write(self.end, f"{text}\n".encode())
 
     def interrupt(self) -> int:
-        """Press Ctrl-C; return the exit status."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(240)
+        """Press Ctrl-C until the process ends; return the exit status.
+
+        Python does not see a signal that comes between its last look and the read of a line.
+        """
+        for _ in range(12):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGINT)
+            with suppress(TimeoutError):
+                return self.process.wait(20)
+        raise AssertionError(self.shown)
 
     def rest(self) -> str:
         while self._read():

@@ -83,9 +83,8 @@ class RunningCommand:
     def __init__(self, line: socket.socket, out: TextIO, err: TextIO) -> None:
         self.stdout, self.stderr = out, err
         self.returncode: int | None = None
-        self._line = line
-        self._told = line.makefile("r")
-        self.pid = int(self._told.readline())
+        self._line, self._received = line, b""
+        self.pid = self._number()
 
     def __enter__(self) -> Self:
         return self
@@ -93,15 +92,22 @@ class RunningCommand:
     def __exit__(self, *_: object) -> None:
         self.kill()
         self.wait()
-        for file in (self.stdout, self.stderr, self._told, self._line):
+        for file in (self.stdout, self.stderr, self._line):
             file.close()
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit status, that of a signal negative. Raises TimeoutError."""
         if self.returncode is None:
             self._line.settimeout(timeout)
-            self.returncode = int(self._told.readline())
+            self.returncode = self._number()
         return self.returncode
+
+    def _number(self) -> int:
+        """The next line; after a TimeoutError it can be asked for again."""
+        while b"\n" not in self._received and (got := self._line.recv(64)):
+            self._received += got
+        told, _, self._received = self._received.partition(b"\n")
+        return int(told)
 
     def communicate(self, timeout: float) -> tuple[str, str]:
         """What it still said and says, to its end; it is killed when that takes too long."""

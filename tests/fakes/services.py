@@ -46,7 +46,7 @@ class Deployment:
     def __init__(
         self, folder: Path, database: str, arxiv: FakeArxiv, sendgrid: FakeSendGrid, **more: str
     ) -> None:
-        self.sendgrid = sendgrid
+        self.arxiv, self.sendgrid = arxiv, sendgrid
         self.store = Store(database)
         self.store.migrate()
         self.services: dict[int, subprocess.Popen[str]] = {}
