@@ -168,8 +168,11 @@ def _unsubscribe_headers(url: str) -> tuple[tuple[str, str], ...]:
 
 def content_hash(subject: str, text: str, html: str) -> str:
     """SHA-256 of the content, in hex: a mail that is sent again must have the same."""
-    content = f"{subject}\x00{text}\x00{html}"
-    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+    digest = hashlib.sha256(subject.encode(errors="surrogatepass"))
+    for part in (text, html):
+        digest.update(b"\x00")
+        digest.update(part.encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def automatic(kind: str) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.delivery import identity
-from newsletter.delivery.message import clean_name, header_line, notification
+from newsletter.delivery.message import clean_name, content_hash, header_line, notification
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Sender
 from newsletter.mailers.mime import to_bytes
@@ -166,3 +166,8 @@ def test_a_readers_own_rubric_has_a_list_of_its_own_and_is_counted_with_the_othe
     headers = dict(email(to).headers)
     assert headers["Feedback-ID"] == "own:digest:arxiv:mail.example.org"
     assert headers["List-Id"] == "<own-abcdefghijkl.digest.in.example.org>"
+
+
+def test_the_hash_of_a_content_stays_the_same_over_versions() -> None:
+    stored = "55238b825ef3acd659b9b3c8f98f07504e45141a18d8d2a0549da92ce8035848"
+    assert content_hash("Title \ud800", "“text”", "<p>→</p>") == stored
