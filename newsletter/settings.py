@@ -23,12 +23,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from newsletter import env_file
 from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.domain.preferences import parse_clock, parse_zone
 from newsletter.domain.reader_rubrics import is_reader_rubric
-from newsletter.env_file import PREFIX
 from newsletter.errors import OperatorError
+from newsletter.files import env_file
+from newsletter.files.env_file import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

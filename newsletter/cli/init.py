@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from newsletter import bootstrap, env_file
+from newsletter import bootstrap
 from newsletter.cli import init_questions as questions
 from newsletter.cli.console import say
 from newsletter.cli.demo import command_name
@@ -32,6 +32,7 @@ from newsletter.domain.formatting import plural
 from newsletter.domain.mail import READING
 from newsletter.domain.rubric_draft import draft_locally, rubric_markdown
 from newsletter.errors import OperatorError, file_error
+from newsletter.files import env_file
 from newsletter.render.templates import template_folder
 from newsletter.rubrics.file import RubricError, load, parse
 from newsletter.settings import DEFAULT_PUBLIC_URL, ENV_FILE, SettingsError, read_settings

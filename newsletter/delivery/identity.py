@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from newsletter.atomic_write import create
 from newsletter.domain.links import Links
 from newsletter.domain.mail import Sender
 from newsletter.errors import file_error
+from newsletter.files.atomic_write import create
 from newsletter.render import SiteInfo
 from newsletter.settings import Settings, SettingsError
 

@@ -11,8 +11,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from newsletter.atomic_write import create, replaced
 from newsletter.errors import file_error
+from newsletter.files.atomic_write import create, replaced
 from newsletter.mailers import Mailer, SendError, SendFailure
 from newsletter.mailers.mime import to_bytes
 

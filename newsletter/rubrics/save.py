@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from newsletter.atomic_write import replaced, sync_folder
 from newsletter.domain.reader_rubrics import is_reader_rubric
 from newsletter.errors import OperatorError
+from newsletter.files.atomic_write import replaced, sync_folder
 from newsletter.rubrics.file import SLUG
 
 if TYPE_CHECKING:

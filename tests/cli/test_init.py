@@ -25,9 +25,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from dotenv import dotenv_values
 
-from newsletter import env_file
 from newsletter.cli.init import cron_command, keep_owner
 from newsletter.domain.rubric_draft import draft_locally
+from newsletter.files import env_file
 from newsletter.rubrics.file import load
 from tests.fakes import command
 from tests.fakes.answers import Answers

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from newsletter.env_file import NETWORK, PREFIX
+from newsletter.files.env_file import NETWORK, PREFIX
 from newsletter.settings import Settings
 
 if TYPE_CHECKING:

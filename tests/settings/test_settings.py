@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.env_file import misspelt
+from newsletter.files.env_file import misspelt
 from newsletter.settings import (
     ENV_FILE,
     Settings,

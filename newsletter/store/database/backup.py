@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newsletter.atomic_write import part_of, sync_folder
 from newsletter.errors import file_error
+from newsletter.files.atomic_write import part_of, sync_folder
 from newsletter.store import Store, StoreError, advice, newest_revision, search
 from newsletter.store.database import database_role, restore_holds
 from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
